@@ -1,0 +1,1 @@
+"""Performance telemetry for Python web services."""

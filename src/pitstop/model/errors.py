@@ -1,0 +1,42 @@
+"""Every error that Pitstop raises on purpose.
+
+    PitstopError
+    ├── SettingError      (ValueError)    a setting or argument has a value we cannot take
+    ├── StoreError        (RuntimeError)  the store could not do it
+    │   ├── StoreUnavailableError              for now: locked, disk full, read-only; try again later
+    │   ├── StoreNewerError                    the file was written by a newer Pitstop; it is left untouched
+    │   └── StoreCorruptError                  the file is no database, or a damaged one
+    └── NotFoundError     (LookupError)   what was asked for is not recorded
+
+A message names the value, the limit and the next step.
+"""
+
+from __future__ import annotations
+
+
+class PitstopError(Exception):
+    """What all our errors are."""
+
+
+class SettingError(PitstopError, ValueError):
+    """A setting, flag or argument has a value that cannot be used."""
+
+
+class StoreError(PitstopError, RuntimeError):
+    """The store could not do what was asked."""
+
+
+class StoreUnavailableError(StoreError):
+    """The store cannot be written for now; nothing was acknowledged and a retry is safe."""
+
+
+class StoreNewerError(StoreError):
+    """The file's schema is newer than this Pitstop; the file was left untouched."""
+
+
+class StoreCorruptError(StoreError):
+    """The file is damaged or is no Pitstop database."""
+
+
+class NotFoundError(PitstopError, LookupError):
+    """What was asked for by name is not recorded."""

@@ -1,0 +1,1 @@
+"""Operations folded into histograms that merge exactly, and the thread that writes them."""

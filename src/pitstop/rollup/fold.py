@@ -1,0 +1,182 @@
+"""From finished operations to rollups: grouped by series first, so that the rest runs in C per group."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
+
+from pitstop.model.columns import Rollups
+from pitstop.model.series import COUNTER, OTHER, Series
+from pitstop.rollup.codec import encode
+from pitstop.rollup.histogram import BORDERS_NS, POSITIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+_position = partial(bisect_left, BORDERS_NS)
+
+
+class Finished(Protocol):
+    """What the fold needs of a finished operation (`pitstop.record.operation.Operation` is one)."""
+
+    kind: str
+    name: str
+    outcome: str
+    tenant: str
+    start_ns: int
+    end_ns: int
+    nbytes: int
+    weight: int
+
+    @property
+    def root(self) -> Finished | None: ...  # noqa: D102
+    @property
+    def children(self) -> Sequence[Finished] | None: ...  # noqa: D102
+
+
+Key = tuple[str, str, str, str, str]  # tenant, kind, name, parent, outcome
+
+
+class SeriesCap:
+    """Lets a bounded number of series through for each kind and tenant; the rest share the name ``__other__``.
+
+    `folded` counts the operations that lost their name, `names` what is known. For one thread.
+    """
+
+    def __init__(self, per_kind: int = 1000, tenants: int = 1000) -> None:
+        self.per_kind = per_kind
+        self.tenants = tenants
+        self.folded = 0
+        self._known: dict[Key, Key] = {}
+        self._used: Counter[tuple[str, str]] = Counter()
+        self._tenants: set[str] = set()
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def admit(self, key: Key, operations: int) -> Key:
+        """`key` itself while there is room, else the one its kind's overflow goes to."""
+        known = self._known.get(key)
+        if known is not None:
+            return known
+        tenant, kind, _, parent, outcome = key
+        if tenant not in self._tenants:
+            if len(self._tenants) >= self.tenants:
+                tenant = OTHER
+            self._tenants.add(tenant)
+        if self._used[tenant, kind] < self.per_kind:
+            self._used[tenant, kind] += 1
+            admitted = (tenant, kind, key[2], parent, outcome)
+            self._known[key] = admitted
+            return admitted
+        self.folded += operations
+        return (tenant, kind, OTHER, "", outcome if outcome.isdigit() else "")
+
+
+class _Row:
+    """What is known of one series in one interval."""
+
+    __slots__ = ("count", "max_ns", "min_ns", "nbytes", "positions", "sum_ns")
+
+    def __init__(self) -> None:
+        self.count = self.sum_ns = self.max_ns = self.nbytes = 0
+        self.min_ns = 1 << 62
+        self.positions: Counter[int] = Counter()
+
+    def add(self, values: list[int], nbytes: int) -> None:
+        self.count += len(values)
+        self.sum_ns += sum(values)
+        self.min_ns = min(self.min_ns, min(values))  # noqa: PLW3301  unpacking thousands is slower
+        self.max_ns = max(self.max_ns, max(values))  # noqa: PLW3301
+        self.nbytes += nbytes
+
+
+class _Group:
+    """The durations of one series, before they are counted."""
+
+    __slots__ = ("durations", "nbytes")
+
+    def __init__(self) -> None:
+        self.durations: list[int] = []
+        self.nbytes = 0
+
+
+def _file(groups: dict[Key, _Group], operation: Finished, parent: str, weight: int) -> None:
+    if not weight:
+        return
+    key = (operation.tenant, operation.kind, operation.name, parent, operation.outcome)
+    group = groups.get(key)
+    if group is None:
+        groups[key] = group = _Group()
+    if weight == 1:
+        group.durations.append(operation.end_ns - operation.start_ns)
+        group.nbytes += operation.nbytes
+    else:
+        group.durations.extend([operation.end_ns - operation.start_ns] * weight)
+        group.nbytes += operation.nbytes * weight
+
+
+class Fold:
+    """Adds up finished operations by interval and series until `take`. For one thread."""
+
+    def __init__(self, service: str, cap: SeriesCap | None = None) -> None:
+        self.service = service
+        self.cap = cap or SeriesCap()
+        self._rows: dict[tuple[int, Key], _Row] = {}
+
+    def add(self, operations: Iterable[Finished], ts: int) -> None:
+        """Fold `operations` into the interval that starts at `ts`.
+
+        Children are filed under their root's name. A root stands for `weight` of its like, and so do its children;
+        weight 0 is not counted, and kind "" only carries children.
+        """
+        groups: dict[Key, _Group] = {}
+        for operation in operations:
+            weight = operation.weight
+            if operation.kind:
+                root = operation.root
+                _file(groups, operation, root.name if root is not None else "", weight)
+            if operation.children:
+                parent = operation.name
+                for child in operation.children:
+                    _file(groups, child, parent, weight)
+        for key, group in groups.items():
+            row = self._row(ts, key, len(group.durations))
+            row.add(group.durations, group.nbytes)
+            row.positions.update(map(_position, group.durations))
+
+    def add_counts(self, counts: Iterable[tuple[str, float]], ts: int) -> None:
+        """Fold counters into the interval of `ts`: `count` calls, `sum_ns` 10⁹ × the amount, no histogram."""
+        for name, amount in counts:
+            self._row(ts, ("", COUNTER, name, "", ""), 1).add([round(amount * 1e9)], 0)
+
+    def _row(self, ts: int, key: Key, operations: int) -> _Row:
+        place = (ts, self.cap.admit(key, operations))
+        row = self._rows.get(place)
+        if row is None:
+            self._rows[place] = row = _Row()
+        return row
+
+    def take(self) -> Rollups:
+        """Everything folded since the last call, one row per interval and series."""
+        rows, self._rows = self._rows, {}
+        out = Rollups()
+        for (ts, (tenant, kind, name, parent, outcome)), row in rows.items():
+            out.ts.append(ts)
+            out.series.append(Series(self.service, tenant, kind, name, parent, outcome))
+            out.count.append(row.count)
+            out.sum_ns.append(row.sum_ns)
+            out.min_ns.append(row.min_ns)
+            out.max_ns.append(row.max_ns)
+            out.nbytes.append(row.nbytes)
+            out.hist.append(encode(_within(row.positions)) if row.positions else b"")
+        return out
+
+
+def _within(positions: Counter[int]) -> dict[int, int]:
+    beyond = positions.pop(POSITIONS, 0)
+    if beyond:
+        positions[POSITIONS - 1] += beyond
+    return positions
