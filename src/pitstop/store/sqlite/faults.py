@@ -10,8 +10,10 @@ from pathlib import Path
 from pitstop.model.errors import StoreCorruptError, StoreError, StoreUnavailableError
 
 NETWORK_FILE_SYSTEMS = frozenset(
-    ("nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "glusterfs", "lustre", "9p", "ncpfs", "beegfs", "coda")
-    + ("fuse.glusterfs", "fuse.sshfs", "fuse.rclone", "fuse.s3fs")
+    {
+        *("nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "glusterfs", "lustre", "9p", "ncpfs", "beegfs"),
+        *("fuse.glusterfs", "fuse.sshfs", "fuse.rclone", "fuse.s3fs"),
+    }
 )
 """WAL needs shared memory between all processes (sqlite.org/wal.html), which these do not have between machines."""
 

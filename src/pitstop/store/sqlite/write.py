@@ -110,6 +110,7 @@ def _accept(connection: sqlite3.Connection, batch: Batch, names: Names, added: A
         if connection.execute(update, (batch.seq, now_s, known, batch.seq)).rowcount:
             return known
     row = connection.execute("SELECT id, seq FROM worker WHERE name = ?", (batch.worker,)).fetchone()
+    worker: int
     if row is None:
         insert = "INSERT INTO worker (name, seq, seen_s) VALUES (?, ?, ?)"
         worker = connection.execute(insert, (batch.worker, batch.seq, now_s)).lastrowid or 0
