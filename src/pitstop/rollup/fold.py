@@ -103,10 +103,10 @@ class _Group:
         self.nbytes = 0
 
 
-def _file(groups: dict[Key, _Group], operation: Finished, parent: str, weight: int) -> None:
+def _file(groups: dict[Key, _Group], operation: Finished, tenant: str, parent: str, weight: int) -> None:
     if not weight:
         return
-    key = (operation.tenant, operation.kind, operation.name, parent, operation.outcome)
+    key = (tenant, operation.kind, operation.name, parent, operation.outcome)
     group = groups.get(key)
     if group is None:
         groups[key] = group = _Group()
@@ -137,11 +137,11 @@ class Fold:
             weight = operation.weight
             if operation.kind:
                 root = operation.root
-                _file(groups, operation, root.name if root is not None else "", weight)
+                _file(groups, operation, operation.tenant, root.name if root is not None else "", weight)
             if operation.children:
-                parent = operation.name
+                tenant, parent = operation.tenant, operation.name
                 for child in operation.children:
-                    _file(groups, child, parent, weight)
+                    _file(groups, child, tenant, parent, weight)
         for key, group in groups.items():
             row = self._row(ts, key, len(group.durations))
             row.add(group.durations, group.nbytes)
