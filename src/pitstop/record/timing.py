@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import functools
-import logging
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, ParamSpec, Self, TypeVar, cast, overload
 
 from pitstop.model.series import FUNCTION
 from pitstop.record.operation import CURRENT, Operation
-from pitstop.record.recorder import RECORDER
+from pitstop.record.recorder import MOST_CHILDREN, RECORDER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,7 +20,6 @@ R = TypeVar("R")
 OK = "ok"
 ERROR = "error"
 
-_log = logging.getLogger("pitstop")
 _COROUTINE_FLAGS = 0x80 | 0x100  # inspect.CO_COROUTINE | inspect.CO_ITERABLE_COROUTINE, without importing inspect
 
 
@@ -33,11 +31,12 @@ class Span(Operation):
     `attrs`.
     """
 
-    def __init__(self, name: str, /, **attrs: object) -> None:
-        self.kind = FUNCTION
+    kind = FUNCTION
+    outcome = OK
+
+    def __init__(self, name: str, attrs: Mapping[str, object] | None = None) -> None:
         self.name = name
-        self.start_ns = 0
-        if attrs:
+        if attrs is not None:
             self.attrs = attrs
 
     def __enter__(self) -> Operation:
@@ -47,8 +46,10 @@ class Span(Operation):
             self.root = parent.root or parent
         elif not RECORDER.on:
             return self
-        elif RECORDER.sample_rate < 1.0:
-            self.weight = RECORDER.draw_weight()
+        else:
+            self.root = self.children = None
+            self.end_ns = 0
+            RECORDER.admit(self)
         CURRENT.set(self)
         self.start_ns = perf_counter_ns()
         return self
@@ -56,15 +57,22 @@ class Span(Operation):
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
     ) -> None:
-        if not self.start_ns:
-            return
         end_ns = perf_counter_ns()
-        self.outcome = OK if exc_type is None else ERROR
+        if exc_type is not None:
+            self.outcome = ERROR
+        root = self.root
         CURRENT.set(self.parent)
-        if self.root is None:
-            RECORDER.finish(self, end_ns)
+        if root is None:
+            if self.start_ns:
+                RECORDER.finish(self, end_ns)
+            return
+        self.end_ns = end_ns
+        children = root.children
+        if children is not None and not root.end_ns and len(children) < MOST_CHILDREN:
+            self.root = self.parent = None  # so that a root and its children are no cycle
+            children.append(self)
         else:
-            RECORDER.finish_child(self, end_ns)
+            RECORDER.finish_child(self)
 
     async def __aenter__(self) -> Operation:
         return self.__enter__()
@@ -162,7 +170,7 @@ class Timer:
 
     def __enter__(self) -> Self:
         if self._sink is None:
-            self._span = Span(self._name, **self._attrs)
+            self._span = Span(self._name, self._attrs)
             self._span.__enter__()
         self._start_ns = perf_counter_ns()
         return self
@@ -176,8 +184,12 @@ class Timer:
         elif self._sink is not None:
             try:
                 self._sink(self._name, self.seconds, self._attrs)
-            except Exception:  # noqa: BLE001  the host's work must not fail because its timing did
-                _log.exception("the sink of Timer(%r) failed; the time of %.6f s is lost", self._name, self.seconds)
+            except Exception:
+                import logging  # noqa: PLC0415  takes a third of what importing Pitstop may take
+
+                logging.getLogger("pitstop").exception(
+                    "the sink of Timer(%r) failed; the time of %.6f s is lost", self._name, self.seconds
+                )
 
     async def __aenter__(self) -> Self:
         return self.__enter__()
