@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from pitstop.model.protocols import Upkeep
 from pitstop.store.sqlite import fold
-from pitstop.store.sqlite.tiers import DAY_S, HOUR_S, ROLLUP_TIERS, SAMPLE_TIERS, Tier
+from pitstop.store.sqlite.tiers import DAY_S, HOUR_S, KEYS, ROLLUP_TIERS, SAMPLE_TIERS, Tier
 from pitstop.store.sqlite.write import count_rows, read_reaches
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ STEP_S = 60
 BELIEVED_AFTER_S = 600
 HOUSE_STEP_S = 10  # how exactly the house's clock is written down
 FUTURE_S = 5.0  # a lease taken later than this from now is from before a step of the clock
-KEYS = {"rollup": "ts, series, worker, seq", "sample": "ts, gauge", "event": "ts, worker, seq, n"}
 
 
 class House:
@@ -173,7 +172,7 @@ class House:
             oldest = connection.execute(f"SELECT min(ts) FROM {table}").fetchone()[0]  # noqa: S608
             if oldest is None or oldest >= floor_s:
                 return 0, False
-            key = KEYS[table.partition("_")[0]]
+            key = KEYS[table]
             query = f"SELECT {key} FROM {table} WHERE ts < ? ORDER BY {key} LIMIT 1 OFFSET ?"  # noqa: S608
             border = connection.execute(query, (floor_s, BITE_ROWS)).fetchone()
         with self._connections.write() as connection:
