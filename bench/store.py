@@ -171,7 +171,9 @@ def history(path: str) -> SqliteStore:
     store = SqliteStore(path, clock=clock)
     hours, minutes, seconds = histograms(1000), histograms(50), histograms(3)
     start = time.perf_counter()
-    days = (range(NOW - day * DAY_S, NOW - (day - 1) * DAY_S - (DAY_S if day == 1 else 0), 3600) for day in range(90, 0, -1))
+    days = (
+        range(NOW - day * DAY_S, NOW - (day - 1) * DAY_S - (DAY_S if day == 1 else 0), 3600) for day in range(90, 0, -1)
+    )
     parts = (columns((ts, route(i), hours[(ts + i) % 50]) for ts in at for i in range(100)) for at in days)
     recent = [
         *((ts, minutes) for ts in range(NOW - DAY_S, NOW - 3600, 60)),

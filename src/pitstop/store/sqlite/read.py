@@ -69,7 +69,12 @@ def segment_query(segment: Segment, ids: list[int] | None, total: int, *, hist: 
     if ids is None:
         return f"SELECT {columns} FROM {table} WHERE ts >= ? AND ts < ?", [start, end]  # noqa: S608
     listed = ",".join(map(str, ids))
-    if segment.tier.key.startswith("ts, series") and len(ids) <= SEEK_SERIES and len(ids) * SEEK_RATIO < total and end - start < unit * 200_000:
+    if (
+        segment.tier.key.startswith("ts, series")
+        and len(ids) <= SEEK_SERIES
+        and len(ids) * SEEK_RATIO < total
+        and end - start < unit * 200_000
+    ):
         every = f"WITH RECURSIVE at(t) AS (VALUES(?) UNION ALL SELECT t + {unit} FROM at WHERE t + {unit} < ?)"  # noqa: S608
         seek = f"SELECT {columns} FROM at CROSS JOIN {table} WHERE ts = t AND series IN ({listed})"  # noqa: S608
         return f"{every} {seek}", [start, end]
