@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, NamedTuple
 
 from pitstop.record.recorder import RECORDER
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
 
     from pitstop.record.recorder import Recorder
 
