@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _CONTINUES = 0x80
 _SEVEN_BITS = 0x7F
 _LONGEST_VARINT = 9  # bytes: 63 bits
+_BLOCK_BYTES = 1 << 17  # at once: what is made of it stays in the processor's cache, which halves the time
 
 VALUES_NS: Floats = np.array([value_ns(position) for position in range(POSITIONS)])
 """What a duration in each position is taken to be, ns."""
@@ -57,72 +58,82 @@ class GroupCounts:
         return {int(i) + self.first: int(row[i]) for i in np.flatnonzero(row)}
 
 
-def _values(data: NDArray[np.uint8]) -> tuple[Ints, Ints]:
-    """Every varint of `data`, and the index of the byte that ends it."""
-    ends = np.flatnonzero(data < _CONTINUES)
-    if len(ends) == len(data):  # no varint is longer than a byte
-        return data.astype(np.int64), ends
-    starts = np.empty_like(ends)
-    starts[0] = 0
-    starts[1:] = ends[:-1] + 1
-    values = (data[starts] & _SEVEN_BITS).astype(np.int64)
-    longer = np.flatnonzero(starts != ends)
-    for byte in range(1, _LONGEST_VARINT + 1):
-        at = starts[longer] + byte
-        values[longer] |= (data[at] & _SEVEN_BITS).astype(np.int64) << (7 * byte)
-        longer = longer[at < ends[longer]]
-        if not len(longer):
-            return values, ends
-    raise StoreCorruptError("a histogram holds a count of more than 63 bits; run 'pitstop doctor'")
-
-
 def merged_by_group(hists: Sequence[bytes], groups: Ints, number: int) -> GroupCounts:
     """Counts of all histograms of each group added up; `groups[i]`, 0 … number − 1, is the group of `hists[i]`.
 
     Empty ones (``b""``) count nothing. Raises StoreCorruptError for bytes that the codec cannot have written.
     """
     lengths = np.fromiter(map(len, hists), dtype=np.int64, count=len(hists))
-    used = np.flatnonzero(lengths > 1)
-    if (lengths[lengths == 1] > 0).any() and any(h[0] != VERSION for h in hists if len(h) == 1):
+    if any(hist[0] != VERSION for hist in hists if len(hist) == 1):
         raise _unknown_version()
-    if not len(used):
-        return GroupCounts(0, np.zeros((number, 1), dtype=np.int64))
-    kept = hists if len(used) == len(hists) else [hist for hist in hists if len(hist) > 1]
-    data = np.frombuffer(b"".join(kept), dtype=np.uint8)
-    after = np.cumsum(lengths[used])  # index of the byte behind each histogram
-    before = after - lengths[used]
-    if (data[before] != VERSION).any():
+    used = lengths > 1
+    if not used.all():
+        hists, lengths, groups = [hist for hist in hists if len(hist) > 1], lengths[used], groups[used]
+    total = np.zeros(number * POSITIONS)  # float64 adds whole numbers exactly up to 2^53
+    data = np.frombuffer(b"".join(hists), dtype=np.uint8)
+    ends = np.cumsum(lengths)
+    first = 0
+    while first < len(hists):
+        begin = int(ends[first] - lengths[first])
+        last = max(first + 1, int(np.searchsorted(ends, begin + _BLOCK_BYTES, side="right")))
+        _add_block(total, data[begin : ends[last - 1]], lengths[first:last], groups[first:last])
+        first = last
+    return _trimmed(total.reshape(number, POSITIONS))
+
+
+def _add_block(total: Floats, data: NDArray[np.uint8], lengths: Ints, groups: Ints) -> None:
+    ends = np.cumsum(lengths)
+    starts = ends - lengths
+    if (data[starts] != VERSION).any():
         raise _unknown_version()
-    if (data[after - 1] >= _CONTINUES).any():
+    if (data[ends - 1] >= _CONTINUES).any():
         raise StoreCorruptError("a histogram ends in the middle of a number; run 'pitstop doctor'")
-    values, ends = _values(data)
-    version_at = np.searchsorted(ends, before)  # the version byte ends itself
-    following = np.append(version_at[1:], len(values))
-    if ((following - version_at) % 2 == 0).any():
+    # Most varints are one byte: what continues is taken out and put right afterwards.
+    last_byte = data < _CONTINUES
+    last_byte[starts] = False  # the version
+    values = data[last_byte]
+    continued = np.flatnonzero(data >= _CONTINUES)
+    numbers = lengths - 1 - np.diff(np.searchsorted(continued, ends), prepend=0)
+    if (numbers % 2).any():
         raise StoreCorruptError("a histogram ends in the middle of a pair; run 'pitstop doctor'")
-    # Without the version bytes the values are pairs.
-    keep = np.ones(len(values), dtype=bool)
-    keep[version_at] = False
-    pairs = values[keep].reshape(-1, 2)
-    pairs_before = (version_at - np.arange(len(used))) // 2
-    return _added(pairs[:, 0].copy(), pairs[:, 1], pairs_before, groups[used], number)
-
-
-def _added(steps: Ints, counts: Ints, pairs_before: Ints, groups: Ints, number: int) -> GroupCounts:
-    """One running sum over the steps of all histograms gives the cell (group, position) of every pair."""
-    last = np.add.reduceat(steps, pairs_before)  # the highest position of each histogram
-    first = int(steps[pairs_before].min())
-    highest = int(last.max())
-    if highest >= POSITIONS:
-        raise StoreCorruptError(f"a histogram uses position {highest}, the last is {POSITIONS - 1}; upgrade Pitstop")
-    width = highest - first + 1
-    base = groups * width - first
+    steps, counts = values[0::2].astype(np.int64), values[1::2].astype(np.float64)
+    if len(continued):
+        _put_long_ones(data, continued, starts, steps, counts)
+    # One running sum over the steps of all histograms gives the cell (group, position) of every pair.
+    pairs_before = (np.cumsum(numbers) - numbers) // 2
+    highest = np.add.reduceat(steps, pairs_before)
+    if int(highest.max()) >= POSITIONS or int(steps.min()) < 0:
+        raise StoreCorruptError(f"a histogram uses a position above {POSITIONS - 1}; upgrade Pitstop")
+    base = groups * POSITIONS
     steps[pairs_before] += base
-    steps[pairs_before[1:]] -= base[:-1] + last[:-1]
-    cells = np.cumsum(steps, out=steps)
-    # float64 adds whole numbers exactly up to 2^53
-    total = np.bincount(cells, weights=counts, minlength=number * width)
-    return GroupCounts(first, total.astype(np.int64).reshape(number, width))
+    steps[pairs_before[1:]] -= base[:-1] + highest[:-1]
+    np.add.at(total, np.cumsum(steps, out=steps), counts)
+
+
+def _trimmed(total: Floats) -> GroupCounts:
+    """Without the columns below and above what is used."""
+    columns = np.flatnonzero(total.any(axis=0))
+    if not len(columns):
+        return GroupCounts(0, np.zeros((len(total), 1), dtype=np.int64))
+    first, last = int(columns[0]), int(columns[-1])
+    return GroupCounts(first, total[:, first : last + 1].astype(np.int64))
+
+
+def _put_long_ones(data: NDArray[np.uint8], continued: Ints, starts: Ints, steps: Ints, counts: Floats) -> None:
+    """Write every varint of more than one byte where only the bits of its last byte stand yet."""
+    last_of_run = np.flatnonzero(np.diff(continued, append=-1) != 1)
+    run_lengths = np.diff(last_of_run, prepend=-1)
+    if run_lengths.max() >= _LONGEST_VARINT:
+        raise StoreCorruptError("a histogram holds a number of more than 63 bits; run 'pitstop doctor'")
+    first_of_run = last_of_run + 1 - run_lengths
+    place_in_run = np.arange(len(continued)) - np.repeat(first_of_run, run_lengths)
+    low_bits = (data[continued] & _SEVEN_BITS).astype(np.int64) << (7 * place_in_run)
+    final = continued[last_of_run] + 1
+    long = np.add.reduceat(low_bits, first_of_run) + (data[final].astype(np.int64) << (7 * run_lengths))
+    place = final - (last_of_run + 1) - np.searchsorted(starts, final, side="right")
+    step = place % 2 == 0
+    steps[place[step] // 2] = long[step]
+    counts[place[~step] // 2] = long[~step]
 
 
 def _unknown_version() -> StoreCorruptError:
