@@ -100,6 +100,9 @@ class Recorder:
         if not self.spans_on or not root.weight:
             return
         if root.end_ns:
+            operation.weight = root.weight
+            if operation.start_ns >= root.end_ns:
+                operation.root = root.left_behind()
             self.finish(operation, end_ns)
             return
         children = root.children
