@@ -102,8 +102,8 @@ class RecordingMiddleware:
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         op = _Request()
         op.start_ns = perf_counter_ns()
-        if self.recorder.sample_rate < 1.0:
-            op.weight = self.recorder.draw_weight()
+        if self.recorder.shedding:
+            self.recorder.admit(op)
         before = CURRENT.get()
         CURRENT.set(op)
         scope[MARK] = op
@@ -191,7 +191,8 @@ class RecordingMiddleware:
         first.name = "first byte"
         first.outcome = "ok"
         first.root = op
-        self.recorder.finish_child(first, perf_counter_ns())
+        first.end_ns = perf_counter_ns()
+        self.recorder.finish_child(first)
 
     def _finish(self, scope: Scope, op: _Request, outcome: str) -> None:
         """End `op` with `outcome`, unless the client was seen to leave."""

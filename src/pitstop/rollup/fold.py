@@ -49,7 +49,7 @@ class SeriesCap:
         self.per_kind = per_kind
         self.tenants = tenants
         self.folded = 0
-        self._known: dict[Key, Key] = {}
+        self._known: set[Key] = set()
         self._used: Counter[tuple[str, str]] = Counter()
         self._tenants: set[str] = set()
 
@@ -57,22 +57,25 @@ class SeriesCap:
         return len(self._known)
 
     def admit(self, key: Key, operations: int) -> Key:
-        """`key` itself while there is room, else the one its kind's overflow goes to."""
-        known = self._known.get(key)
-        if known is not None:
-            return known
-        tenant, kind, _, parent, outcome = key
+        """`key` itself while there is room, else the one its tenant's and kind's overflow goes to."""
+        if key in self._known:
+            return key
+        tenant, kind, name, parent, outcome = key
         if tenant not in self._tenants:
-            if len(self._tenants) >= self.tenants:
+            if len(self._tenants) < self.tenants:
+                self._tenants.add(tenant)
+            else:
                 tenant = OTHER
-            self._tenants.add(tenant)
-        if self._used[tenant, kind] < self.per_kind:
+        admitted = (tenant, kind, name, parent, outcome)
+        if admitted not in self._known:
+            if self._used[tenant, kind] >= self.per_kind:
+                self.folded += operations
+                return (tenant, kind, OTHER, "", outcome if outcome.isdigit() else "")
             self._used[tenant, kind] += 1
-            admitted = (tenant, kind, key[2], parent, outcome)
-            self._known[key] = admitted
-            return admitted
-        self.folded += operations
-        return (tenant, kind, OTHER, "", outcome if outcome.isdigit() else "")
+            self._known.add(admitted)
+        if tenant == OTHER:
+            self.folded += operations
+        return admitted
 
 
 class _Row:
@@ -93,37 +96,12 @@ class _Row:
         self.nbytes += nbytes
 
 
-class _Group:
-    """The durations of one series, before they are counted."""
-
-    __slots__ = ("durations", "nbytes")
-
-    def __init__(self) -> None:
-        self.durations: list[int] = []
-        self.nbytes = 0
-
-
-def _file(groups: dict[Key, _Group], operation: Finished, parent: str, weight: int) -> None:
-    if not weight:
-        return
-    key = (operation.tenant, operation.kind, operation.name, parent, operation.outcome)
-    group = groups.get(key)
-    if group is None:
-        groups[key] = group = _Group()
-    if weight == 1:
-        group.durations.append(operation.end_ns - operation.start_ns)
-        group.nbytes += operation.nbytes
-    else:
-        group.durations.extend([operation.end_ns - operation.start_ns] * weight)
-        group.nbytes += operation.nbytes * weight
-
-
 class Fold:
     """Adds up finished operations by interval and series until `take`. For one thread."""
 
     def __init__(self, service: str, cap: SeriesCap | None = None) -> None:
         self.service = service
-        self.cap = cap or SeriesCap()
+        self.cap = SeriesCap() if cap is None else cap
         self._rows: dict[tuple[int, Key], _Row] = {}
 
     def add(self, operations: Iterable[Finished], ts: int) -> None:
@@ -132,20 +110,34 @@ class Fold:
         Children are filed under their root's name. A root stands for `weight` of its like, and so do its children;
         weight 0 is not counted, and kind "" only carries children.
         """
-        groups: dict[Key, _Group] = {}
+        groups: dict[Key, list[int]] = {}  # durations
+        nbytes: dict[Key, int] = {}
+        known = groups.get
         for operation in operations:
             weight = operation.weight
-            if operation.kind:
-                root = operation.root
-                _file(groups, operation, root.name if root is not None else "", weight)
-            if operation.children:
-                parent = operation.name
-                for child in operation.children:
-                    _file(groups, child, parent, weight)
-        for key, group in groups.items():
-            row = self._row(ts, key, len(group.durations))
-            row.add(group.durations, group.nbytes)
-            row.positions.update(map(_position, group.durations))
+            if not weight:
+                continue
+            root, below = operation.root, operation.children
+            tenant = operation.tenant
+            for parent, finished in (
+                (root.name if root is not None else "", (operation,) if operation.kind else ()),
+                (operation.name, below or ()),
+            ):
+                for one in finished:
+                    key = (tenant, one.kind, one.name, parent, one.outcome)
+                    durations = known(key)
+                    if durations is None:
+                        groups[key] = durations = []
+                    if weight == 1:
+                        durations.append(one.end_ns - one.start_ns)
+                    else:
+                        durations.extend([one.end_ns - one.start_ns] * weight)
+                    if one.nbytes:
+                        nbytes[key] = nbytes.get(key, 0) + one.nbytes * weight
+        for key, durations in groups.items():
+            row = self._row(ts, key, len(durations))
+            row.add(durations, nbytes.get(key, 0))
+            row.positions.update(map(_position, durations))
 
     def add_counts(self, counts: Iterable[tuple[str, float]], ts: int) -> None:
         """Fold counters into the interval of `ts`: `count` calls, `sum_ns` 10⁹ × the amount, no histogram."""
