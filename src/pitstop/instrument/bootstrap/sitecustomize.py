@@ -25,6 +25,7 @@ class _Trigger:
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
         """Of the `MetaPathFinder` protocol."""
+        if name not in _TRIGGERS:
             return None
         sys.meta_path[:] = [finder for finder in sys.meta_path if finder is not self]
         if name != "pitstop":
@@ -48,6 +49,7 @@ class _Started:
 
     def exec_module(self, module: Any) -> None:
         """Of the `Loader` protocol."""
+        module.__spec__.loader = module.__loader__ = self._loader
         self._loader.exec_module(module)
         _start()
 
