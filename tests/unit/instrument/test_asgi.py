@@ -1,3 +1,4 @@
+# ruff: noqa: ANN, ARG001, PLC0415  fixtures are known by their names, an application takes what its protocol says
 """Every ASGI request is one operation, and the host sees no difference."""
 
 from __future__ import annotations

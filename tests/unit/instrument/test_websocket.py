@@ -1,3 +1,4 @@
+# ruff: noqa: ANN, ARG001, PLC0415  fixtures are known by their names, an application takes what its protocol says
 """A WebSocket connection is an operation, its messages are stages below it."""
 
 from __future__ import annotations
