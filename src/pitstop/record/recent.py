@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from pitstop.record.recorder import RECORDER
 
 if TYPE_CHECKING:
-
     from pitstop.record.recorder import Recorder
 
 
