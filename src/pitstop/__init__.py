@@ -1,1 +1,27 @@
-"""Performance telemetry for Python web services."""
+"""Pitstop: performance telemetry for Python web services, a few microseconds a request.
+
+    import pitstop
+    pitstop.init(service="shop", store="sqlite:///pitstop.db")
+    app = pitstop.instrument(app)          # FastAPI, Starlette, Litestar, Flask, Django, any ASGI or WSGI
+    with pitstop.span("price basket"): ...
+
+Off until `init` or ``pitstop run -- CMD``.
+"""
+
+from pitstop.app import flush, init, shutdown
+from pitstop.model.version import __version__
+from pitstop.record import Operation, Timer, count, current, gauge, span, timeit
+
+__all__ = [
+    "Operation",
+    "Timer",
+    "__version__",
+    "count",
+    "current",
+    "flush",
+    "gauge",
+    "init",
+    "shutdown",
+    "span",
+    "timeit",
+]

@@ -1,74 +1,107 @@
 """Measurements as columns: what a worker writes in one piece, and what a question gets back.
 
 Columns of one table have equal lengths; a row is one position in all of them. Plain lists, because the host's
-process has the standard library only; analysis turns them into numpy arrays.
+process has the standard library only; analysis turns them into numpy arrays. Plain classes, because dataclasses
+would take a third of what importing Pitstop may take.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from pitstop.model.series import Series  # noqa: TC001  dataclasses name it at run time
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pitstop.model.series import Series
 
 
-@dataclass(slots=True)
-class Rollups:
+class _Columns:
+    """Equal when all columns are."""
+
+    __slots__: tuple[str, ...] = ()
+
+    def columns(self) -> Iterator[list[object]]:
+        """Every column, in the order of their names in the class."""
+        return (getattr(self, name) for name in self.__slots__)
+
+    def __len__(self) -> int:
+        return len(next(self.columns()))
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and all(
+            mine == getattr(other, name) for name, mine in zip(self.__slots__, self.columns(), strict=True)
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # columns grow
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({len(self)} rows)"
+
+
+class Rollups(_Columns):
     """Series × interval. The same (ts, series) may stand in several rows: whoever reads adds them up.
 
     `ts` is the interval's start, Unix seconds; `nbytes` response or result bytes; `hist` an encoded histogram
     (`pitstop.rollup.codec`) whose counts add up to `count`. `min_ns` and `max_ns` are exact.
     """
 
-    ts: list[int] = field(default_factory=list)
-    series: list[Series] = field(default_factory=list)
-    count: list[int] = field(default_factory=list)
-    sum_ns: list[int] = field(default_factory=list)
-    min_ns: list[int] = field(default_factory=list)
-    max_ns: list[int] = field(default_factory=list)
-    nbytes: list[int] = field(default_factory=list)
-    hist: list[bytes] = field(default_factory=list)
+    __slots__ = ("count", "hist", "max_ns", "min_ns", "nbytes", "series", "sum_ns", "ts")
 
-    def __len__(self) -> int:
-        return len(self.ts)
+    def __init__(self) -> None:
+        self.ts: list[int] = []
+        self.series: list[Series] = []
+        self.count: list[int] = []
+        self.sum_ns: list[int] = []
+        self.min_ns: list[int] = []
+        self.max_ns: list[int] = []
+        self.nbytes: list[int] = []
+        self.hist: list[bytes] = []
 
 
-@dataclass(slots=True)
-class Samples:
+class Samples(_Columns):
     """Gauges of a process at a moment: `ts` Unix seconds, `worker` as in `Batch.worker`, `name` with its unit."""
 
-    ts: list[int] = field(default_factory=list)
-    service: list[str] = field(default_factory=list)
-    worker: list[str] = field(default_factory=list)
-    name: list[str] = field(default_factory=list)
-    value: list[float] = field(default_factory=list)
+    __slots__ = ("name", "service", "ts", "value", "worker")
 
-    def __len__(self) -> int:
-        return len(self.ts)
+    def __init__(self) -> None:
+        self.ts: list[int] = []
+        self.service: list[str] = []
+        self.worker: list[str] = []
+        self.name: list[str] = []
+        self.value: list[float] = []
 
 
-@dataclass(slots=True)
-class Events:
+class Events(_Columns):
     """Things that happened: `kind` deploy, start, stop, alert, config …; `text` one line for a person."""
 
-    ts: list[int] = field(default_factory=list)
-    service: list[str] = field(default_factory=list)
-    kind: list[str] = field(default_factory=list)
-    text: list[str] = field(default_factory=list)
+    __slots__ = ("kind", "service", "text", "ts")
 
-    def __len__(self) -> int:
-        return len(self.ts)
+    def __init__(self) -> None:
+        self.ts: list[int] = []
+        self.service: list[str] = []
+        self.kind: list[str] = []
+        self.text: list[str] = []
 
 
-@dataclass(frozen=True, slots=True)
 class Batch:
-    """What one worker writes at once: all of it or nothing.
+    """What one worker writes at once: all of it or nothing. Not changed once it is made.
 
     `worker` names one life of one process and never comes again. `seq` grows by one a batch; a retry carries the
     same `seq` and the same bytes, and a store that has it already ignores it.
     """
 
-    worker: str
-    seq: int
-    rollups: Rollups = field(default_factory=Rollups)
-    samples: Samples = field(default_factory=Samples)
-    events: Events = field(default_factory=Events)
+    __slots__ = ("events", "rollups", "samples", "seq", "worker")
+
+    def __init__(
+        self,
+        worker: str,
+        seq: int,
+        rollups: Rollups | None = None,
+        samples: Samples | None = None,
+        events: Events | None = None,
+    ) -> None:
+        self.worker = worker
+        self.seq = seq
+        self.rollups = rollups or Rollups()
+        self.samples = samples or Samples()
+        self.events = events or Events()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from pitstop.model.columns import Batch, Events, Rollups, Samples
@@ -13,8 +12,7 @@ if TYPE_CHECKING:
 Sink = "Callable[[str, float, Mapping[str, object]], None]"
 
 
-@dataclass(frozen=True, slots=True)
-class TableSize:
+class TableSize(NamedTuple):
     """One table or tier: `step_s` is its interval (0 where it has none), `oldest_s`/`newest_s` None when empty."""
 
     name: str
@@ -24,8 +22,7 @@ class TableSize:
     newest_s: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class StoreSize:
+class StoreSize(NamedTuple):
     """What the store takes, bytes, and who keeps house. `state` is ``ok`` or says what is wrong."""
 
     url: str
@@ -40,8 +37,7 @@ class StoreSize:
     state: str
 
 
-@dataclass(frozen=True, slots=True)
-class Upkeep:
+class Upkeep(NamedTuple):
     """What one round of housekeeping did."""
 
     folded_rows: int = 0

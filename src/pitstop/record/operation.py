@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-import secrets
+import os
 from contextvars import ContextVar
 from time import perf_counter_ns
 from typing import TYPE_CHECKING
@@ -11,9 +10,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_TRACEPARENT = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")  # W3C Trace Context, level 1
-_TRACEPARENT_BYTES = 55
-_NO_TRACE = b"0" * 32
+_TRACEPARENT_LENGTHS = [2, 32, 16, 2]  # version, trace id, parent id, flags, in hex: W3C Trace Context, level 1
+_TRACEPARENT_BYTES = 512  # a longer one is not looked at
+_HEX = b"0123456789abcdef"
 
 
 class Operation:
@@ -53,7 +52,7 @@ class Operation:
         """32 hex digits: the caller's when its `traceparent` is well formed, else a new one."""
         top = self.root or self
         if top.known_trace_id is None:
-            top.known_trace_id = _trace_id_of(top.traceparent) or secrets.token_hex(16)
+            top.known_trace_id = _trace_id_of(top.traceparent) or os.urandom(16).hex()
         return top.known_trace_id
 
     def __repr__(self) -> str:
@@ -61,16 +60,16 @@ class Operation:
 
 
 def _trace_id_of(traceparent: bytes | None) -> str | None:
-    if traceparent is None or len(traceparent) < _TRACEPARENT_BYTES or traceparent[:2] == b"ff":
+    if traceparent is None or len(traceparent) > _TRACEPARENT_BYTES:
         return None
-    found = _TRACEPARENT.match(traceparent[:_TRACEPARENT_BYTES])
-    if found is None or (
-        len(traceparent) > _TRACEPARENT_BYTES
-        and (traceparent[:2] == b"00" or traceparent[_TRACEPARENT_BYTES:][:1] != b"-")
-    ):
+    parts = traceparent.split(b"-")
+    known, version = parts[: len(_TRACEPARENT_LENGTHS)], parts[0]
+    if [len(part) for part in known] != _TRACEPARENT_LENGTHS or any(part.strip(_HEX) for part in known):
         return None
-    trace_id, parent_id = found.groups()
-    return None if trace_id == _NO_TRACE or parent_id == _NO_TRACE[:16] else trace_id.decode()
+    if version == b"ff" or (version == b"00" and len(parts) > len(known)):
+        return None
+    trace_id, parent_id = parts[1:3]
+    return trace_id.decode() if trace_id.strip(b"0") and parent_id.strip(b"0") else None
 
 
 CURRENT: ContextVar[Operation | None] = ContextVar("pitstop_current", default=None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import random
 from collections import deque
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, NamedTuple
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pitstop.record.operation import Operation
 
 if TYPE_CHECKING:
+    import random
     from collections.abc import Callable
 
 CAPACITY = 4096  # roots; at about 280 B an operation this is 1 MB
@@ -41,14 +41,20 @@ class Recorder:
         self.capacity = capacity
         self.buffer: list[Operation] = []
         self.recent: deque[Operation] = deque(maxlen=recent)
+        self.spans_on = True  # the governor sheds what is below a root before it samples roots
         self.nudge: Callable[[bool], None] | None = None  # called with True when the buffer is filling up
-        self._random = (rng or random.Random()).random  # noqa: S311  sampling needs no secrecy
+        self.flush: Callable[[float], bool] | None = None  # for integrations that see the server shut down
+        self._rng = rng
         self._counts: list[tuple[str, float]] = []
         self._gauges: dict[str, float] = {}
         self._left_out = itertools.count()
         self._left_out_reads = 0
         self._drops = itertools.count()
         self._drop_reads = 0
+
+    def keep_recent(self, operations: int) -> None:
+        """Keep that many of the last finished operations in memory."""
+        self.recent = deque(self.recent, maxlen=operations)
 
     def begin(self, kind: str) -> Operation | None:
         """A new root that starts now, or None when recording is off. One that sampling leaves out has weight 0."""
@@ -61,7 +67,11 @@ class Recorder:
 
     def draw_weight(self) -> int:
         """How many roots the next one stands for: 0 when it is left out itself."""
-        if self._random() >= self.sample_rate:
+        if self._rng is None:
+            import random  # noqa: PLC0415  most services record every request
+
+            self._rng = random.Random()  # noqa: S311  sampling needs no secrecy
+        if self._rng.random() >= self.sample_rate:
             next(self._left_out)
             return 0
         self._left_out_reads, before = (now := next(self._left_out)) + 1, self._left_out_reads
@@ -87,6 +97,8 @@ class Recorder:
         operation.parent = None
         root = operation.root
         assert root is not None
+        if not self.spans_on or not root.weight:
+            return
         if root.end_ns:
             self.finish(operation, end_ns)
             return
@@ -159,7 +171,7 @@ class Recorder:
         self._left_out_reads = 0
         self._drops = itertools.count()
         self._drop_reads = 0
-        self._random = random.Random().random  # noqa: S311  a child must not repeat its siblings' draws
+        self._rng = None  # a child must not repeat its siblings' draws
 
 
 RECORDER = Recorder()

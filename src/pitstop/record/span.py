@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import logging
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, ParamSpec, Self, TypeVar, cast, overload
 
@@ -21,7 +20,6 @@ R = TypeVar("R")
 OK = "ok"
 ERROR = "error"
 
-_log = logging.getLogger("pitstop")
 _COROUTINE_FLAGS = 0x80 | 0x100  # inspect.CO_COROUTINE | inspect.CO_ITERABLE_COROUTINE, without importing inspect
 
 
@@ -176,8 +174,12 @@ class Timer:
         elif self._sink is not None:
             try:
                 self._sink(self._name, self.seconds, self._attrs)
-            except Exception:  # noqa: BLE001  the host's work must not fail because its timing did
-                _log.exception("the sink of Timer(%r) failed; the time of %.6f s is lost", self._name, self.seconds)
+            except Exception:
+                import logging  # noqa: PLC0415  takes a third of what importing Pitstop may take
+
+                logging.getLogger("pitstop").exception(
+                    "the sink of Timer(%r) failed; the time of %.6f s is lost", self._name, self.seconds
+                )
 
     async def __aenter__(self) -> Self:
         return self.__enter__()

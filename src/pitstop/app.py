@@ -1,0 +1,163 @@
+"""The only place that wires rooms together: settings to recorder to flusher to store."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from pitstop.model.errors import PitstopError, SettingError
+from pitstop.model.settings import Settings, resolve
+from pitstop.record.governor import Governor
+from pitstop.record.recorder import RECORDER
+from pitstop.rollup.flusher import Flusher
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pitstop.model.columns import Batch
+    from pitstop.model.protocols import Store
+    from pitstop.rollup.flusher import Cost
+
+SETTINGS_FILE = "pitstop.toml"
+EXIT_FLUSH_S = 2.0  # what a process may be held at its end
+
+_MULTIPROCESSING_PRIORITY = 100  # before multiprocessing ends its own queues and pools
+
+
+class _Wiring:
+    """What `init` has set up in this process."""
+
+    def __init__(self) -> None:
+        self.settings: Settings | None = None
+        self.flusher: Flusher | None = None
+        self.store: Store | None = None
+        self.hooked = False
+
+
+_wiring = _Wiring()
+
+
+def load_settings(**arguments: object) -> Settings:
+    """The settings in force here: arguments, environment, ``pitstop.toml`` of the working folder, defaults.
+
+    Raises SettingError for an unknown name, an impossible value or a file that is no TOML.
+    """
+    return resolve(arguments, os.environ, _settings_file(SETTINGS_FILE), SETTINGS_FILE)
+
+
+def _settings_file(path: str) -> Mapping[str, object]:
+    try:
+        with open(path, encoding="utf-8") as file:  # noqa: PTH123  pathlib takes a third of what importing may take
+            text = file.read()
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingError(f"{path} cannot be read ({error}); mend or remove it") from error
+    import tomllib  # noqa: PLC0415  only where there is a file
+
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SettingError(f"{path} is no TOML ({error}); mend or remove it") from error
+    inner = table.get("pitstop")
+    return inner if isinstance(inner, dict) else table
+
+
+def open_store(url: str, *, readonly: bool = False) -> Store:
+    """The store at `url`, such as ``sqlite:///pitstop.db``. Raises SettingError for an unknown scheme, or StoreError."""
+    from pitstop.store import open_store as opened  # noqa: PLC0415  heavy
+
+    return opened(url, readonly=readonly)
+
+
+def service_name(settings: Settings) -> str:
+    """The name measurements are filed under: the setting, else the name of the working folder."""
+    return settings.text("service") or os.path.basename(os.getcwd()) or "service"  # noqa: PTH119, PTH109
+
+
+def init(**arguments: object) -> None:
+    """Start recording here: ``pitstop.init(service="shop", store="sqlite:///pitstop.db")``.
+
+    Takes every setting of docs/settings.md as an argument. Nothing is opened and no thread is started before the first
+    operation, so it may be called before a fork. Called again, it ends the first recording and starts anew.
+    Raises SettingError; whatever goes wrong later is logged, never raised.
+    """
+    settings = load_settings(**arguments)
+    shutdown()
+    _wiring.settings = settings
+    if not settings.flag("enabled") or settings.number("sample_rate") == 0:
+        return
+    governor = Governor(RECORDER, settings.number("overhead_budget"))
+
+    def sample(cost: Cost) -> dict[str, float]:
+        return governor.account(cost.roots, cost.cpu_s, cost.elapsed_s)
+
+    flusher = Flusher(
+        RECORDER.drain,
+        _append,
+        service=service_name(settings),
+        sample=sample,
+        started=_flush_when_multiprocessing_ends,
+    )
+    _wiring.flusher = flusher
+    RECORDER.capacity = int(settings.number("buffer_size"))
+    RECORDER.keep_recent(int(settings.number("recent_size")))
+    RECORDER.sample_rate = settings.number("sample_rate")
+    RECORDER.nudge = flusher.nudge
+    RECORDER.flush = flusher.flush
+    RECORDER.on = True
+    if not _wiring.hooked:
+        _wiring.hooked = True
+        atexit.register(shutdown)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=_after_fork)
+
+
+def _append(batch: Batch) -> None:
+    store = _wiring.store
+    if store is None:
+        assert _wiring.settings is not None
+        _wiring.store = store = open_store(_wiring.settings.text("store"))
+    store.append(batch)
+
+
+def _after_fork() -> None:
+    RECORDER.reset_after_fork()
+    if _wiring.flusher is not None:
+        _wiring.flusher.reset_after_fork()
+
+
+def _flush_when_multiprocessing_ends() -> None:
+    """Children of multiprocessing leave through os._exit, past atexit; their own finalizers do run."""
+    util = sys.modules.get("multiprocessing.util")
+    if util is not None:
+        util.Finalize(None, flush, exitpriority=_MULTIPROCESSING_PRIORITY)
+
+
+def autostart() -> None:
+    """Start recording because the environment says so (`pitstop run`); never fails, says on stderr what is wrong."""
+    try:
+        init()
+    except PitstopError as error:
+        sys.stderr.write(f"pitstop: not recording: {error}\n")
+    except Exception as error:  # noqa: BLE001  the host must start
+        sys.stderr.write(f"pitstop: not recording, this is a fault of ours: {error!r}\n")
+
+
+def flush(timeout_s: float = EXIT_FLUSH_S) -> bool:
+    """Write what is recorded so far; whether all of it was written within `timeout_s`, seconds. True when off."""
+    return _wiring.flusher is None or _wiring.flusher.flush(timeout_s)
+
+
+def shutdown(timeout_s: float = EXIT_FLUSH_S) -> bool:
+    """End recording: flush, stop the thread, close the store; whether all was written. `init` starts it again."""
+    flusher, store = _wiring.flusher, _wiring.store
+    RECORDER.on = False
+    done = flusher is None or flusher.stop(timeout_s)
+    RECORDER.nudge = RECORDER.flush = None
+    _wiring.flusher = _wiring.store = None
+    if store is not None and done:
+        store.close()
+    return done

@@ -1,0 +1,64 @@
+"""What recording costs on this machine, and shedding when that is more than it may.
+
+Cost = the flusher's own CPU + operations × the cost of one, over the time that passed: a share of one core. The cost
+of one operation is measured by `probe`, which drives the real recording path aside from any request, so that the
+requests themselves carry no extra clock reading.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pitstop.record.recorder import Recorder
+
+LOWEST_RATE = 0.01
+RECOVER_BELOW = 0.5  # of the budget; between this and the budget nothing changes, so that it does not flap
+ASSUMED_COST_S = 5e-6  # of a request, until a probe has measured it
+
+
+class Governor:
+    """Keeps the measured cost below `budget` (a share of one core): sheds spans first, then samples requests."""
+
+    def __init__(self, recorder: Recorder, budget: float, probe: Callable[[], float] | None = None) -> None:
+        self.recorder = recorder
+        self.budget = budget
+        self.cost_s = ASSUMED_COST_S
+        self._probe = probe
+        self._full_rate = recorder.sample_rate
+
+    def account(self, roots: int, cpu_s: float, elapsed_s: float) -> dict[str, float]:
+        """Take note of `roots` operations and `cpu_s` of flushing in `elapsed_s`; gauges that say what came of it."""
+        if self._probe is not None:
+            self.cost_s = self._probe()
+        ratio = (cpu_s + roots * self.cost_s) / elapsed_s if elapsed_s > 0 else 0.0
+        self._adjust(ratio)
+        return {
+            "pitstop.request_cost_s": self.cost_s,
+            "pitstop.overhead_ratio": ratio,
+            "pitstop.sample_rate": self.recorder.sample_rate,
+            "pitstop.spans_on": float(self.recorder.spans_on),
+        }
+
+    def _adjust(self, ratio: float) -> None:
+        recorder = self.recorder
+        before = (recorder.spans_on, recorder.sample_rate)
+        if ratio > self.budget:
+            if recorder.spans_on:
+                recorder.spans_on = False
+            else:
+                recorder.sample_rate = max(LOWEST_RATE, recorder.sample_rate * self.budget / ratio)
+        elif ratio < RECOVER_BELOW * self.budget:
+            if recorder.sample_rate < self._full_rate:
+                recorder.sample_rate = min(self._full_rate, recorder.sample_rate * 2)
+            else:
+                recorder.spans_on = True
+        if before != (recorder.spans_on, recorder.sample_rate):
+            import logging  # noqa: PLC0415  a host without logging should not pay for it
+
+            logging.getLogger("pitstop").info(
+                "pitstop: recording takes %.2f %% of a core, %.2f %% are allowed; spans %s, %.0f %% of requests",
+                100 * ratio, 100 * self.budget, "on" if recorder.spans_on else "shed", 100 * recorder.sample_rate,
+            )  # fmt: skip

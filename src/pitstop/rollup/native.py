@@ -1,0 +1,54 @@
+"""Real threads and locks, also where gevent or eventlet has replaced the standard ones.
+
+The flusher must run while a greenlet computes, and its locks must not switch greenlets.
+"""
+
+from __future__ import annotations
+
+import _thread
+import sys
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Lock(Protocol):
+    """A plain lock of the operating system's."""
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool: ...  # noqa: D102
+    def release(self) -> None: ...  # noqa: D102
+    def locked(self) -> bool: ...  # noqa: D102
+    def __enter__(self) -> bool: ...
+    def __exit__(self, *exc: object) -> None: ...
+
+
+def _original(name: str) -> Any:
+    for patcher, function in (("gevent.monkey", "get_original"), ("eventlet.patcher", "original")):
+        module = sys.modules.get(patcher)
+        if module is None:
+            continue
+        if function == "get_original":
+            return module.get_original("_thread", name)
+        return getattr(module.original("_thread"), name)
+    return getattr(_thread, name)
+
+
+def allocate_lock() -> Lock:
+    """A new, open lock."""
+    lock: Lock = _original("allocate_lock")()
+    return lock
+
+
+def start_thread(function: Callable[[], None]) -> None:
+    """Run `function` in a new daemon thread. Raises RuntimeError when no thread can be had."""
+    _original("start_new_thread")(function, ())
+
+
+def can_start_threads() -> bool:
+    """False inside uWSGI without ``--enable-threads``: there a new thread never runs."""
+    uwsgi = sys.modules.get("uwsgi")
+    options = getattr(uwsgi, "opt", None)
+    if uwsgi is None or options is None:
+        return True
+    return bool(options.get("enable-threads") or options.get("threads"))
