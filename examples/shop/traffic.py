@@ -67,9 +67,9 @@ class Visitor:
         return [
             ([Ask("GET", "/", "GET /")], 18),
             ([Ask("GET", "/menu", "GET /menu")], 12),
-            ([Ask("GET", "/static/shop.css", "static")], 6),
+            ([Ask("GET", "/static/shop.css", "(static)")], 6),
             ([Ask("GET", "/healthz", "GET /healthz")], 5),
-            ([Ask("GET", "/wp-login.php", "unmatched")], 0.5),
+            ([Ask("GET", "/wp-login.php", "(unmatched)")], 0.5),
             ([Ask("GET", "/export/sales.csv", "GET /export/sales.csv")], 0.5),
             ("category", 9),
             ("product", 22),
@@ -111,7 +111,7 @@ class Visitor:
             "watch": (f"/orders/{self._random.randint(1, 8000)}/status", "/orders/{order_id}/status"),
         }
         path, route = paths[kind]
-        method = "WEBSOCKET" if kind == "watch" else "GET"
+        method = "WS" if kind == "watch" else "GET"
         return [Ask(method, path, f"{method} {route}")]
 
 
@@ -168,7 +168,7 @@ class Traffic:
                     connection, used = http.client.HTTPConnection(self._address, timeout=TIMEOUT_S), 0
                 used += 1
                 try:
-                    status = self._watch(ask) if ask.method == "WEBSOCKET" else _send(connection, ask)
+                    status = self._watch(ask) if ask.method == "WS" else _send(connection, ask)
                 except (OSError, http.client.HTTPException, WebSocketException):
                     connection.close()
                     connection = None
