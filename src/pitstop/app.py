@@ -66,7 +66,7 @@ def _settings_file(path: str) -> Mapping[str, object]:
 
 
 def open_store(url: str, *, readonly: bool = False) -> Store:
-    """The store at `url`, such as ``sqlite:///pitstop.db``. Raises SettingError for an unknown scheme, or StoreError."""
+    """The store at `url`, as ``sqlite:///pitstop.db``. Raises SettingError for an unknown scheme, or StoreError."""
     from pitstop.store import open_store as opened  # noqa: PLC0415  heavy
 
     return opened(url, readonly=readonly)
@@ -89,7 +89,7 @@ def init(**arguments: object) -> None:
     _wiring.settings = settings
     if not settings.flag("enabled") or settings.number("sample_rate") == 0:
         return
-    governor = Governor(RECORDER, settings.number("overhead_budget"))
+    governor = Governor(RECORDER, settings.number("overhead_budget"), full_rate=settings.number("sample_rate"))
 
     def sample(cost: Cost) -> dict[str, float]:
         return governor.account(cost.roots, cost.cpu_s, cost.elapsed_s)
@@ -104,7 +104,7 @@ def init(**arguments: object) -> None:
     _wiring.flusher = flusher
     RECORDER.capacity = int(settings.number("buffer_size"))
     RECORDER.keep_recent(int(settings.number("recent_size")))
-    RECORDER.sample_rate = settings.number("sample_rate")
+    RECORDER.shed(spans_on=True, sample_rate=settings.number("sample_rate"))
     RECORDER.nudge = flusher.nudge
     RECORDER.flush = flusher.flush
     RECORDER.on = True

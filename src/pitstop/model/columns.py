@@ -102,6 +102,6 @@ class Batch:
     ) -> None:
         self.worker = worker
         self.seq = seq
-        self.rollups = rollups or Rollups()
-        self.samples = samples or Samples()
-        self.events = events or Events()
+        self.rollups = Rollups() if rollups is None else rollups
+        self.samples = Samples() if samples is None else samples
+        self.events = Events() if events is None else events

@@ -2,7 +2,7 @@
 
 from pitstop.record.operation import CURRENT, Operation, current
 from pitstop.record.recorder import RECORDER, Drained, Recorder
-from pitstop.record.span import Span, Timer, count, gauge, span, timeit
+from pitstop.record.timing import Span, Timer, count, gauge, span, timeit
 
 __all__ = [
     "CURRENT",

@@ -22,12 +22,14 @@ ASSUMED_COST_S = 5e-6  # of a request, until a probe has measured it
 class Governor:
     """Keeps the measured cost below `budget` (a share of one core): sheds spans first, then samples requests."""
 
-    def __init__(self, recorder: Recorder, budget: float, probe: Callable[[], float] | None = None) -> None:
+    def __init__(
+        self, recorder: Recorder, budget: float, *, full_rate: float = 1.0, probe: Callable[[], float] | None = None
+    ) -> None:
         self.recorder = recorder
         self.budget = budget
         self.cost_s = ASSUMED_COST_S
         self._probe = probe
-        self._full_rate = recorder.sample_rate
+        self._full_rate = full_rate
 
     def account(self, roots: int, cpu_s: float, elapsed_s: float) -> dict[str, float]:
         """Take note of `roots` operations and `cpu_s` of flushing in `elapsed_s`; gauges that say what came of it."""
@@ -44,21 +46,23 @@ class Governor:
 
     def _adjust(self, ratio: float) -> None:
         recorder = self.recorder
-        before = (recorder.spans_on, recorder.sample_rate)
+        spans_on, rate = recorder.spans_on, recorder.sample_rate
         if ratio > self.budget:
-            if recorder.spans_on:
-                recorder.spans_on = False
+            if spans_on:
+                spans_on = False
             else:
-                recorder.sample_rate = max(LOWEST_RATE, recorder.sample_rate * self.budget / ratio)
+                rate = max(LOWEST_RATE, rate * self.budget / ratio)
         elif ratio < RECOVER_BELOW * self.budget:
-            if recorder.sample_rate < self._full_rate:
-                recorder.sample_rate = min(self._full_rate, recorder.sample_rate * 2)
+            if rate < self._full_rate:
+                rate = min(self._full_rate, rate * 2)
             else:
-                recorder.spans_on = True
-        if before != (recorder.spans_on, recorder.sample_rate):
-            import logging  # noqa: PLC0415  a host without logging should not pay for it
+                spans_on = True
+        if (spans_on, rate) == (recorder.spans_on, recorder.sample_rate):
+            return
+        recorder.shed(spans_on=spans_on, sample_rate=rate)
+        import logging  # noqa: PLC0415  a host without logging should not pay for it
 
-            logging.getLogger("pitstop").info(
-                "pitstop: recording takes %.2f %% of a core, %.2f %% are allowed; spans %s, %.0f %% of requests",
-                100 * ratio, 100 * self.budget, "on" if recorder.spans_on else "shed", 100 * recorder.sample_rate,
-            )  # fmt: skip
+        logging.getLogger("pitstop").info(
+            "pitstop: recording takes %.2f %% of a core, %.2f %% are allowed; spans %s, %.0f %% of requests",
+            100 * ratio, 100 * self.budget, "on" if spans_on else "shed", 100 * rate,
+        )  # fmt: skip

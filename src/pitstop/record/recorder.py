@@ -15,8 +15,18 @@ if TYPE_CHECKING:
 
 CAPACITY = 4096  # roots; at about 280 B an operation this is 1 MB
 NUDGE_MASK = 511  # the flusher is woken early each time this many more wait
-CHILDREN_HANDOVER = 256  # a root that runs on hands over what has finished below it in pieces of this size
+MOST_CHILDREN = 256  # a root that runs on hands over what has finished below it in pieces of this size
 NAMES = 1000  # gauges and counters a process may name
+
+
+class _Nothing(list["Operation"]):
+    """The children of a root that keeps none."""
+
+    def append(self, _: Operation, /) -> None:
+        """Forget it."""
+
+
+_NOTHING = _Nothing()
 
 
 class Drained(NamedTuple):
@@ -38,10 +48,11 @@ class Recorder:
     def __init__(self, *, capacity: int = CAPACITY, recent: int = 1000, rng: random.Random | None = None) -> None:
         self.on = False
         self.sample_rate = 1.0
+        self.spans_on = True
+        self._shedding = False
         self.capacity = capacity
         self.buffer: list[Operation] = []
         self.recent: deque[Operation] = deque(maxlen=recent)
-        self.spans_on = True  # the governor sheds what is below a root before it samples roots
         self.nudge: Callable[[bool], None] | None = None  # called with True when the buffer is filling up
         self.flush: Callable[[float], bool] | None = None  # for integrations that see the server shut down
         self._rng = rng
@@ -56,17 +67,29 @@ class Recorder:
         """Keep that many of the last finished operations in memory."""
         self.recent = deque(self.recent, maxlen=operations)
 
+    def shed(self, *, spans_on: bool, sample_rate: float) -> None:
+        """Record that share of roots from now on, and what is below them or not."""
+        self.spans_on = spans_on
+        self.sample_rate = sample_rate
+        self._shedding = not spans_on or sample_rate < 1.0
+
     def begin(self, kind: str) -> Operation | None:
         """A new root that starts now, or None when recording is off. One that sampling leaves out has weight 0."""
         if not self.on:
             return None
         operation = Operation(kind, perf_counter_ns())
-        if self.sample_rate < 1.0:
-            operation.weight = self.draw_weight()
+        if self._shedding:
+            self.admit(operation)
         return operation
 
-    def draw_weight(self) -> int:
-        """How many roots the next one stands for: 0 when it is left out itself."""
+    def admit(self, root: Operation) -> None:
+        """Decide how many roots `root` stands for, 0 when it is left out, and whether it keeps what is below it."""
+        if self.sample_rate < 1.0:
+            root.weight = self._draw_weight()
+        if not self.spans_on or not root.weight:
+            root.children = _NOTHING
+
+    def _draw_weight(self) -> int:
         if self._rng is None:
             import random  # noqa: PLC0415  most services record every request
 
@@ -91,40 +114,33 @@ class Recorder:
         if not waiting & NUDGE_MASK and self.nudge is not None:
             self.nudge(waiting > 0)
 
-    def finish_child(self, operation: Operation, end_ns: int) -> None:
-        """File what ended below a root with it, or by itself when the root is over or has handed over already."""
-        operation.end_ns = end_ns
-        operation.parent = None
+    def finish_child(self, operation: Operation) -> None:
+        """File what ended below a root, where it is not just appended to the root's children.
+
+        The first one makes the list; a root that is over has handed its list over; one that runs on hands it over in
+        pieces.
+        """
         root = operation.root
         assert root is not None
-        if not self.spans_on or not root.weight:
-            return
+        operation.parent = None
         if root.end_ns:
-            self.finish(operation, end_ns)
+            operation.weight = root.weight
+            operation.tenant = root.tenant
+            self.finish(operation, operation.end_ns)
             return
+        operation.root = None
         children = root.children
         if children is None:
-            root.children = children = []
-        children.append(operation)
-        operation.root = None
-        if len(children) >= CHILDREN_HANDOVER:
-            self._hand_over(root)
-
-    def _hand_over(self, root: Operation) -> None:
-        """Pass on what has finished below a root that runs on; its name is what is known of it so far."""
-        children = root.children
-        if children is None or not root.name:
-            if children is not None and len(children) >= 4 * CHILDREN_HANDOVER:
-                next(self._drops)
-                children.pop()
-            return
-        root.children = None
-        part = Operation("", root.start_ns)
-        part.name = root.name
-        part.tenant = root.tenant
-        part.weight = root.weight
-        part.children = children
-        self.finish(part, perf_counter_ns())
+            root.children = [operation]
+        elif len(children) < MOST_CHILDREN:
+            children.append(operation)
+        elif root.name:
+            root.children = [operation]
+            part = Operation("", root.start_ns)
+            part.name, part.tenant, part.weight, part.children = root.name, root.tenant, root.weight, children
+            self.finish(part, operation.end_ns)
+        else:  # a root whose route is not known yet holds what it has
+            next(self._drops)
 
     def count(self, name: str, amount: float) -> None:
         """Add `amount` to the counter `name`."""

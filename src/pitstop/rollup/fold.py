@@ -49,7 +49,7 @@ class SeriesCap:
         self.per_kind = per_kind
         self.tenants = tenants
         self.folded = 0
-        self._known: dict[Key, Key] = {}
+        self._known: set[Key] = set()
         self._used: Counter[tuple[str, str]] = Counter()
         self._tenants: set[str] = set()
 
@@ -57,22 +57,25 @@ class SeriesCap:
         return len(self._known)
 
     def admit(self, key: Key, operations: int) -> Key:
-        """`key` itself while there is room, else the one its kind's overflow goes to."""
-        known = self._known.get(key)
-        if known is not None:
-            return known
-        tenant, kind, _, parent, outcome = key
+        """`key` itself while there is room, else the one its tenant's and kind's overflow goes to."""
+        if key in self._known:
+            return key
+        tenant, kind, name, parent, outcome = key
         if tenant not in self._tenants:
-            if len(self._tenants) >= self.tenants:
+            if len(self._tenants) < self.tenants:
+                self._tenants.add(tenant)
+            else:
                 tenant = OTHER
-            self._tenants.add(tenant)
-        if self._used[tenant, kind] < self.per_kind:
+        admitted = (tenant, kind, name, parent, outcome)
+        if admitted not in self._known:
+            if self._used[tenant, kind] >= self.per_kind:
+                self.folded += operations
+                return (tenant, kind, OTHER, "", outcome if outcome.isdigit() else "")
             self._used[tenant, kind] += 1
-            admitted = (tenant, kind, key[2], parent, outcome)
-            self._known[key] = admitted
-            return admitted
-        self.folded += operations
-        return (tenant, kind, OTHER, "", outcome if outcome.isdigit() else "")
+            self._known.add(admitted)
+        if tenant == OTHER:
+            self.folded += operations
+        return admitted
 
 
 class _Row:
@@ -103,10 +106,10 @@ class _Group:
         self.nbytes = 0
 
 
-def _file(groups: dict[Key, _Group], operation: Finished, parent: str, weight: int) -> None:
+def _file(groups: dict[Key, _Group], operation: Finished, tenant: str, parent: str, weight: int) -> None:
     if not weight:
         return
-    key = (operation.tenant, operation.kind, operation.name, parent, operation.outcome)
+    key = (tenant, operation.kind, operation.name, parent, operation.outcome)
     group = groups.get(key)
     if group is None:
         groups[key] = group = _Group()
@@ -123,7 +126,7 @@ class Fold:
 
     def __init__(self, service: str, cap: SeriesCap | None = None) -> None:
         self.service = service
-        self.cap = cap or SeriesCap()
+        self.cap = SeriesCap() if cap is None else cap
         self._rows: dict[tuple[int, Key], _Row] = {}
 
     def add(self, operations: Iterable[Finished], ts: int) -> None:
@@ -137,11 +140,11 @@ class Fold:
             weight = operation.weight
             if operation.kind:
                 root = operation.root
-                _file(groups, operation, root.name if root is not None else "", weight)
+                _file(groups, operation, operation.tenant, root.name if root is not None else "", weight)
             if operation.children:
-                parent = operation.name
+                tenant, parent = operation.tenant, operation.name
                 for child in operation.children:
-                    _file(groups, child, parent, weight)
+                    _file(groups, child, tenant, parent, weight)
         for key, group in groups.items():
             row = self._row(ts, key, len(group.durations))
             row.add(group.durations, group.nbytes)

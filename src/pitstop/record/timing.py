@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ParamSpec, Self, TypeVar, cast, overload
 
 from pitstop.model.series import FUNCTION
 from pitstop.record.operation import CURRENT, Operation
-from pitstop.record.recorder import RECORDER
+from pitstop.record.recorder import MOST_CHILDREN, RECORDER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -31,11 +31,12 @@ class Span(Operation):
     `attrs`.
     """
 
-    def __init__(self, name: str, /, **attrs: object) -> None:
-        self.kind = FUNCTION
+    kind = FUNCTION
+    outcome = OK
+
+    def __init__(self, name: str, attrs: Mapping[str, object] | None = None) -> None:
         self.name = name
-        self.start_ns = 0
-        if attrs:
+        if attrs is not None:
             self.attrs = attrs
 
     def __enter__(self) -> Operation:
@@ -45,8 +46,10 @@ class Span(Operation):
             self.root = parent.root or parent
         elif not RECORDER.on:
             return self
-        elif RECORDER.sample_rate < 1.0:
-            self.weight = RECORDER.draw_weight()
+        else:
+            self.root = self.children = None
+            self.end_ns = 0
+            RECORDER.admit(self)
         CURRENT.set(self)
         self.start_ns = perf_counter_ns()
         return self
@@ -54,15 +57,22 @@ class Span(Operation):
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
     ) -> None:
-        if not self.start_ns:
-            return
         end_ns = perf_counter_ns()
-        self.outcome = OK if exc_type is None else ERROR
+        if exc_type is not None:
+            self.outcome = ERROR
+        root = self.root
         CURRENT.set(self.parent)
-        if self.root is None:
-            RECORDER.finish(self, end_ns)
+        if root is None:
+            if self.start_ns:
+                RECORDER.finish(self, end_ns)
+            return
+        self.end_ns = end_ns
+        children = root.children
+        if children is not None and not root.end_ns and len(children) < MOST_CHILDREN:
+            self.root = self.parent = None  # so that a root and its children are no cycle
+            children.append(self)
         else:
-            RECORDER.finish_child(self, end_ns)
+            RECORDER.finish_child(self)
 
     async def __aenter__(self) -> Operation:
         return self.__enter__()
@@ -160,7 +170,7 @@ class Timer:
 
     def __enter__(self) -> Self:
         if self._sink is None:
-            self._span = Span(self._name, **self._attrs)
+            self._span = Span(self._name, self._attrs)
             self._span.__enter__()
         self._start_ns = perf_counter_ns()
         return self

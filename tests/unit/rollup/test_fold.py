@@ -1,0 +1,99 @@
+"""From operations to rows."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pitstop.model.series import COUNTER, OTHER, Series
+from pitstop.record.operation import Operation
+from pitstop.rollup.codec import decode
+from pitstop.rollup.fold import Fold, SeriesCap
+
+
+def finished(name: str, duration_ns: int, *, kind: str = "http", outcome: str = "200", nbytes: int = 0) -> Operation:
+    operation = Operation(kind, 1_000)
+    operation.name, operation.outcome, operation.nbytes = name, outcome, nbytes
+    operation.end_ns = 1_000 + duration_ns
+    return operation
+
+
+names = st.sampled_from(["GET /a", "GET /b", "POST /a"])
+rows = st.lists(
+    st.tuples(names, st.integers(0, 10**14), st.sampled_from(["200", "500"]), st.integers(0, 5)), max_size=60
+)
+
+
+@given(rows, st.integers(1, 5))
+def test_rows_hold_every_operation_once_with_its_weight(
+    operations: list[tuple[str, int, str, int]], pieces: int
+) -> None:
+    fold = Fold("shop")
+    made = []
+    for name, duration_ns, outcome, weight in operations:
+        operation = finished(name, duration_ns, outcome=outcome, nbytes=7)
+        operation.weight = weight
+        made.append(operation)
+    for i in range(pieces):
+        fold.add(made[i::pieces], 60)
+    out = fold.take()
+    want: Counter[tuple[str, str]] = Counter()
+    for name, _, outcome, weight in operations:
+        want[name, outcome] += weight
+    assert {(s.name, s.outcome): n for s, n in zip(out.series, out.count, strict=True)} == +want
+    for i, series in enumerate(out.series):
+        mine = [(d, w) for name, d, outcome, w in operations if (name, outcome) == (series.name, series.outcome) and w]
+        assert out.sum_ns[i] == sum(d * w for d, w in mine)
+        assert out.min_ns[i] == min(d for d, _ in mine)
+        assert out.max_ns[i] == max(d for d, _ in mine)
+        assert out.nbytes[i] == 7 * out.count[i]
+        assert sum(decode(out.hist[i]).values()) == out.count[i]
+    assert len(fold.take()) == 0
+
+
+def test_children_are_filed_under_their_root_with_its_weight_and_tenant() -> None:
+    root = finished("GET /a", 10)
+    root.weight, root.tenant = 3, "acme"
+    root.children = [finished("SELECT 1", 5, kind="db", outcome="ok"), finished("SELECT 1", 7, kind="db", outcome="ok")]
+    fold = Fold("shop")
+    fold.add([root], 0)
+    out = fold.take()
+    assert dict(zip(out.series, out.count, strict=True)) == {
+        Series("shop", "acme", "http", "GET /a", "", "200"): 3,
+        Series("shop", "acme", "db", "SELECT 1", "GET /a", "ok"): 6,
+    }
+
+
+def test_beyond_the_cap_series_share_a_name_and_are_counted() -> None:
+    cap = SeriesCap(per_kind=10)
+    fold = Fold("shop", cap)
+    fold.add([finished(f"GET /{i}", 5) for i in range(100)], 0)
+    fold.add([finished(f"GET /{i}", 5) for i in range(100)], 0)
+    out = fold.take()
+    counts = {s.name: n for s, n in zip(out.series, out.count, strict=True)}
+    assert len(counts) == 11
+    assert counts[OTHER] == 180
+    assert cap.folded == 180
+    assert sum(counts.values()) == 200
+
+
+def test_a_flood_of_tenants_is_bounded_too() -> None:
+    cap = SeriesCap(per_kind=10, tenants=5)
+    fold = Fold("shop", cap)
+    for i in range(200):
+        operation = finished("GET /", 5)
+        operation.tenant = f"t{i}"
+        fold.add([operation], 0)
+    out = fold.take()
+    assert len({s.tenant for s in out.series}) == 6
+    assert sum(out.count) == 200
+
+
+def test_counters_hold_calls_and_amounts() -> None:
+    fold = Fold("shop")
+    fold.add_counts([("orders", 1), ("orders", 2.5)], 0)
+    out = fold.take()
+    assert out.series == [Series("shop", "", COUNTER, "orders", "", "")]
+    assert (out.count, out.sum_ns, out.hist) == ([2], [3_500_000_000], [b""])
