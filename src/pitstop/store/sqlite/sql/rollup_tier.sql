@@ -1,0 +1,13 @@
+CREATE TABLE {name} (
+    ts INTEGER NOT NULL,
+    series INTEGER NOT NULL,
+    worker INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    count INTEGER NOT NULL DEFAULT 0,
+    sum_ns INTEGER NOT NULL DEFAULT 0,
+    min_ns INTEGER NOT NULL DEFAULT 0,
+    max_ns INTEGER NOT NULL DEFAULT 0,
+    nbytes INTEGER NOT NULL DEFAULT 0,
+    hist BLOB NOT NULL DEFAULT x'',
+    PRIMARY KEY (ts, series, worker, seq)
+) WITHOUT ROWID;

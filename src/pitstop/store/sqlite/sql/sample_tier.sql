@@ -1,0 +1,6 @@
+CREATE TABLE {name} (
+    ts INTEGER NOT NULL,
+    gauge INTEGER NOT NULL,
+    value REAL NOT NULL DEFAULT 0,
+    PRIMARY KEY (ts, gauge)
+) WITHOUT ROWID;

@@ -1,0 +1,207 @@
+"""Keeping house: retention in small bites, checkpoints, free pages, and who may do it.
+
+Retention follows a clock of its own that the wall clock cannot tear along: it follows at once for a day, beyond that
+by a day for each hour that housekeeping runs. So a clock that jumps a year ahead for a minute deletes nothing.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pitstop.model.protocols import Upkeep
+from pitstop.store.sqlite import fold
+from pitstop.store.sqlite.tiers import DAY_S, HOUR_S, ROLLUP_TIERS, SAMPLE_TIERS, Tier
+from pitstop.store.sqlite.write import count_rows, read_reaches
+
+if TYPE_CHECKING:
+    from pitstop.model.clock import Clock
+    from pitstop.store.sqlite.connection import Connections
+
+BITE_ROWS = 10_000  # deleted in one transaction
+ROUND_BITES = 5
+PAUSE_S = 0.01  # between bites: a waiting flush looks again after 1, 2, 5, 10 … ms
+LOG_BYTES = 10_000_000  # of the write-ahead log, before it is folded into the data
+CHECKPOINT_TIMEOUT_MS = 20  # a checkpoint that waits for a reader holds up every writer
+VACUUM_PAGES = 256
+TIDY_EVERY_S = 6 * HOUR_S
+HOUSE_STEP_S = 10  # how exactly the house's clock is written down
+FUTURE_S = 5.0  # a lease taken later than this from now is from before a step of the clock
+KEYS = {"rollup": "ts, series, worker, seq", "sample": "ts, gauge", "event": "ts, worker, seq, n"}
+
+
+class House:
+    """The housekeeping of one store object."""
+
+    def __init__(self, connections: Connections, clock: Clock) -> None:
+        self._connections = connections
+        self._clock = clock
+        self._round = threading.Lock()
+        self._last_ns = clock.monotonic_ns()
+        self._tidied_ns: int | None = None
+
+    def round(self, retention_s: int) -> Upkeep:
+        """One bounded round of everything; one thread at a time."""
+        with self._round:
+            now_s = self.now_s()
+            folded = fold.fold_rollups(self._connections, now_s) + fold.fold_samples(self._connections, now_s)
+            deleted = self.retain(now_s, retention_s)
+            return Upkeep(folded, deleted, self.checkpoint(LOG_BYTES), self.vacuum())
+
+    def now_s(self) -> int:
+        """The house's own time: the wall clock's, unless that is more than a day ahead of it."""
+        wall_s = int(self._clock.now_s())
+        tick_ns = self._clock.monotonic_ns()
+        elapsed_s = (tick_ns - self._last_ns) / 1e9
+        with self._connections.read() as connection:
+            house_s = int(connection.execute("SELECT value FROM house WHERE name = 'now_s'").fetchone()[0])
+        if house_s and wall_s > house_s + DAY_S:
+            wall_s = house_s + int(elapsed_s * DAY_S / HOUR_S)
+            if wall_s == house_s:
+                return house_s
+        self._last_ns = tick_ns
+        if abs(wall_s - house_s) >= HOUSE_STEP_S:
+            with self._connections.write() as connection:
+                connection.execute("UPDATE house SET value = ? WHERE name = 'now_s'", (wall_s,))
+        return wall_s
+
+    def lease(self, holder: str, ttl_s: float) -> bool:
+        """Take or renew the lease; a lease from the future (the clock was set back) is nobody's."""
+        now_s = self._clock.now_s()
+        query = "SELECT holder, taken_s, until_s FROM lease WHERE id = 1"
+        with self._connections.read() as connection:
+            has, taken_s, until_s = connection.execute(query).fetchone()
+        valid = taken_s <= now_s + FUTURE_S and now_s < until_s
+        if valid and has == holder and until_s - now_s > ttl_s / 2:
+            return True
+        if valid and has != holder:
+            return False
+        with self._connections.write() as connection:
+            if connection.execute(query).fetchone() != (has, taken_s, until_s):
+                return False  # somebody was quicker
+            update = "UPDATE lease SET holder = ?, taken_s = ?, until_s = ? WHERE id = 1"
+            connection.execute(update, (holder, now_s, now_s + ttl_s))
+        return True
+
+    def retain(self, now_s: int, retention_s: int) -> int:
+        """Delete, at most ROUND_BITES bites, what is kept no longer; the number of rows."""
+        with self._connections.read() as connection:
+            reaches = read_reaches(connection)
+        floors = {"event": now_s - retention_s}
+        for tiers in (ROLLUP_TIERS, SAMPLE_TIERS):
+            for tier, after in zip(tiers, (*tiers[1:], None), strict=True):
+                limit = tier.kept_from_s(now_s, retention_s)
+                mark_s = reaches[(after or tier).name].mark_s
+                floors[tier.name] = _aligned(min(limit, mark_s), tier, after)
+        return self._cut(floors, ROUND_BITES)
+
+    def prune(self, before_s: int) -> int:
+        """Delete everything that ends before `before_s`, folded or not; the number of rows."""
+        floors = self._prune_floors(before_s)
+        with self._connections.write() as connection:
+            for tiers in (ROLLUP_TIERS, SAMPLE_TIERS):
+                for tier in tiers[1:]:
+                    mark_s = before_s // tier.step_s * tier.step_s
+                    raised = "UPDATE tier SET mark_s = ? WHERE name = ? AND mark_s < ?"
+                    connection.execute(raised, (mark_s, tier.name, mark_s))
+        return self._cut(floors, None)
+
+    def prunable(self, before_s: int) -> int:
+        """How many rows `prune` would delete."""
+        with self._connections.read() as connection:
+            return sum(
+                int(connection.execute(f"SELECT count(*) FROM {table} WHERE ts < ?", (floor_s,)).fetchone()[0])  # noqa: S608
+                for table, floor_s in self._prune_floors(before_s).items()
+            )
+
+    def _prune_floors(self, before_s: int) -> dict[str, int]:
+        floors = {"event": before_s}
+        for tiers in (ROLLUP_TIERS, SAMPLE_TIERS):
+            for tier, after in zip(tiers, (*tiers[1:], None), strict=True):
+                floors[tier.name] = _aligned(before_s, tier, after)
+        return floors
+
+    def _cut(self, floors: dict[str, int], bites: int | None) -> int:
+        """Raise the floors, then delete what lies below them."""
+        with self._connections.read() as connection:
+            have = dict(connection.execute("SELECT name, floor_s FROM tier"))
+        if any(have[name] < floor_s for name, floor_s in floors.items()):
+            with self._connections.write() as connection:
+                raised = "UPDATE tier SET floor_s = ? WHERE name = ? AND floor_s < ?"
+                connection.executemany(raised, [(floor_s, name, floor_s) for name, floor_s in floors.items()])
+        deleted = 0
+        for table in floors:
+            while bites is None or bites > 0:
+                gone, more = self._bite(table)
+                deleted += gone
+                if gone and bites is not None:
+                    bites -= 1
+                if not more:
+                    break
+                time.sleep(PAUSE_S)
+        return deleted
+
+    def _bite(self, table: str) -> tuple[int, bool]:
+        """Delete at most about BITE_ROWS rows below the floor of `table`: how many, and whether there are more."""
+        with self._connections.read() as connection:
+            floor_s = connection.execute("SELECT floor_s FROM tier WHERE name = ?", (table,)).fetchone()[0]
+            oldest = connection.execute(f"SELECT min(ts) FROM {table}").fetchone()[0]  # noqa: S608
+            if oldest is None or oldest >= floor_s:
+                return 0, False
+            key = KEYS[table.partition("_")[0]]
+            query = f"SELECT {key} FROM {table} WHERE ts < ? ORDER BY {key} LIMIT 1 OFFSET ?"  # noqa: S608
+            border = connection.execute(query, (floor_s, BITE_ROWS)).fetchone()
+        with self._connections.write() as connection:
+            if border is None:
+                cursor = connection.execute(f"DELETE FROM {table} WHERE ts < ?", (floor_s,))  # noqa: S608
+            else:
+                marks = ", ".join("?" * len(border))
+                cursor = connection.execute(f"DELETE FROM {table} WHERE ({key}) < ({marks})", border)  # noqa: S608
+            count_rows(connection, table, -cursor.rowcount)
+            return cursor.rowcount, border is not None
+
+    def checkpoint(self, least_bytes: int = 0) -> int:
+        """Fold the log into the data when it has `least_bytes`; the bytes it had, 0 when it was not folded.
+
+        In TRUNCATE mode only, which keeps writers out: SQLite before 3.51.3 may damage the file when a writer starts
+        the log anew during a passive checkpoint (sqlite.org/wal.html, "WAL-reset bug").
+        """
+        log = Path(self._connections.path + "-wal")
+        try:
+            had = log.stat().st_size
+        except OSError:
+            return 0
+        if not had or had < least_bytes:
+            return 0
+        with self._connections.bare() as connection:
+            connection.execute(f"PRAGMA busy_timeout={CHECKPOINT_TIMEOUT_MS}")
+            try:
+                busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                    raise
+                busy = 1
+            finally:
+                connection.execute(f"PRAGMA busy_timeout={self._connections.busy_timeout_ms}")
+        return 0 if busy else had
+
+    def vacuum(self) -> int:
+        """Return some free pages to the file system; bytes."""
+        with self._connections.read() as connection:
+            free = connection.execute("PRAGMA freelist_count").fetchone()[0]
+            page = connection.execute("PRAGMA page_size").fetchone()[0]
+        if free < VACUUM_PAGES:
+            return 0
+        with self._connections.bare() as connection:
+            # execute() stops after the first of the many steps this pragma takes
+            connection.executescript(f"PRAGMA incremental_vacuum({VACUUM_PAGES});")
+            left = connection.execute("PRAGMA freelist_count").fetchone()[0]
+        return int(max(0, free - left) * page)
+
+
+def _aligned(limit_s: int, tier: Tier, after: Tier | None) -> int:
+    unit = (after or tier).step_s
+    return limit_s // unit * unit

@@ -1,0 +1,226 @@
+"""Batches into tables, appending only: one short transaction a flush.
+
+Rows always go into the finest tier. Rows older than a tier's mark (a worker that retried for minutes, a history that is
+filled in) go into that tier too, in the same transaction, because folding has passed them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pitstop.rollup.codec import decode, encode
+from pitstop.store.sqlite.tiers import ROLLUP_TIERS, SAMPLE_TIERS, Reach, Tier
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable, Sequence
+
+    from pitstop.model.columns import Batch, Events, Rollups, Samples
+    from pitstop.model.series import Series
+
+Values = tuple[int, int, int, int, int, bytes]  # count, sum_ns, min_ns, max_ns, nbytes, hist
+Row = tuple[int, int, int, int, int, int, int, int, int, bytes]  # ts, series, worker, seq and the values
+Gauge = tuple[str, str, str]  # service, worker, name
+
+INSERT_ROLLUP = "INSERT INTO {name} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+
+
+class Names:
+    """Ids this process knows, of series, gauges and workers. Valid while `generation` is the file's."""
+
+    def __init__(self) -> None:
+        self.generation = -1
+        self.series: dict[Series, int] = {}
+        self.gauges: dict[Gauge, int] = {}
+        self.workers: dict[str, int] = {}
+
+    def clear(self, generation: int) -> None:
+        """Forget everything."""
+        self.__init__()  # type: ignore[misc]
+        self.generation = generation
+
+
+class Appended:
+    """Names that the transaction gave; they count once it is committed."""
+
+    def __init__(self) -> None:
+        self.series: dict[Series, int] = {}
+        self.gauges: dict[Gauge, int] = {}
+        self.workers: dict[str, int] = {}
+
+    def settle(self, names: Names) -> None:
+        """The transaction is committed."""
+        names.series.update(self.series)
+        names.gauges.update(self.gauges)
+        names.workers.update(self.workers)
+
+
+def merged(rows: Sequence[Values]) -> Values:
+    """One row that stands for all of `rows`, exactly."""
+    if len(rows) == 1:
+        return rows[0]
+    counts, sums, mins, maxes, nbytes, hists = zip(*rows, strict=True)
+    total: dict[int, int] = {}
+    for hist in hists:
+        if hist:
+            for position, count in decode(hist).items():
+                total[position] = total.get(position, 0) + count
+    return sum(counts), sum(sums), min(mins), max(maxes), sum(nbytes), encode(total) if total else b""
+
+
+def read_reaches(connection: sqlite3.Connection) -> dict[str, Reach]:
+    """Every tier's floor and mark, by its table."""
+    tiers = {tier.name: tier for tier in (*ROLLUP_TIERS, *SAMPLE_TIERS)}
+    return {
+        name: Reach(tiers[name], floor_s, mark_s)
+        for name, floor_s, mark_s in connection.execute("SELECT name, floor_s, mark_s FROM tier WHERE step_s > 0")
+    }
+
+
+def count_rows(connection: sqlite3.Connection, table: str, more: int) -> None:
+    """Keep the number of rows of `table`, so that nobody has to count them."""
+    connection.execute("UPDATE tier SET n_rows = n_rows + ? WHERE name = ?", (more, table))
+
+
+def append(connection: sqlite3.Connection, batch: Batch, names: Names, now_s: int) -> Appended | None:
+    """Write `batch` in the open transaction; None when this worker has written its `seq` before."""
+    generation = connection.execute("SELECT value FROM house WHERE name = 'generation'").fetchone()[0]
+    if generation != names.generation:
+        names.clear(generation)
+    added = Appended()
+    worker = _accept(connection, batch, names, added, now_s)
+    if worker is None:
+        return None
+    reaches = read_reaches(connection)
+    if batch.rollups.ts:
+        _append_rollups(
+            connection, batch.rollups, (worker, batch.seq), reaches, _series(connection, batch, names, added)
+        )
+    if batch.samples.ts:
+        _append_samples(connection, batch.samples, reaches, _gauges(connection, batch.samples, names, added))
+    if batch.events.ts:
+        _append_events(connection, batch.events, worker, batch.seq)
+    return added
+
+
+def _accept(connection: sqlite3.Connection, batch: Batch, names: Names, added: Appended, now_s: int) -> int | None:
+    known = names.workers.get(batch.worker)
+    if known is not None:
+        update = "UPDATE worker SET seq = ?, seen_s = ? WHERE id = ? AND seq < ?"
+        if connection.execute(update, (batch.seq, now_s, known, batch.seq)).rowcount:
+            return known
+    row = connection.execute("SELECT id, seq FROM worker WHERE name = ?", (batch.worker,)).fetchone()
+    worker: int
+    if row is None:
+        insert = "INSERT INTO worker (name, seq, seen_s) VALUES (?, ?, ?)"
+        worker = connection.execute(insert, (batch.worker, batch.seq, now_s)).lastrowid or 0
+    elif row[1] >= batch.seq:
+        return None
+    else:
+        worker = int(row[0])
+        connection.execute("UPDATE worker SET seq = ?, seen_s = ? WHERE id = ?", (batch.seq, now_s, worker))
+    added.workers[batch.worker] = worker
+    return worker
+
+
+def _series(connection: sqlite3.Connection, batch: Batch, names: Names, added: Appended) -> list[int]:
+    known = names.series
+    new = added.series
+    for ts, series in zip(batch.rollups.ts, batch.rollups.series, strict=True):
+        if series in known or series in new:
+            continue
+        row = connection.execute(
+            "SELECT id FROM series WHERE service = ? AND tenant = ? AND kind = ? AND name = ? AND parent = ?"
+            " AND outcome = ?",
+            series,
+        ).fetchone()
+        insert = (
+            "INSERT INTO series (service, tenant, kind, name, parent, outcome, seen_s) VALUES (?, ?, ?, ?, ?, ?, ?)"
+        )
+        new[series] = row[0] if row else connection.execute(insert, (*series, ts)).lastrowid
+    return [known[series] if series in known else new[series] for series in batch.rollups.series]
+
+
+def _gauges(connection: sqlite3.Connection, samples: Samples, names: Names, added: Appended) -> list[int]:
+    ids: list[int] = []
+    for ts, *gauge_parts in zip(samples.ts, samples.service, samples.worker, samples.name, strict=True):
+        gauge: Gauge = (gauge_parts[0], gauge_parts[1], gauge_parts[2])
+        known = names.gauges.get(gauge) or added.gauges.get(gauge)
+        if known is None:
+            query = "SELECT id FROM gauge WHERE service = ? AND worker = ? AND name = ?"
+            row = connection.execute(query, gauge).fetchone()
+            insert = "INSERT INTO gauge (service, worker, name, seen_s) VALUES (?, ?, ?, ?)"
+            known = row[0] if row else connection.execute(insert, (*gauge, ts)).lastrowid
+            assert known is not None
+            added.gauges[gauge] = known
+        ids.append(known)
+    return ids
+
+
+def _append_rollups(
+    connection: sqlite3.Connection,
+    rollups: Rollups,
+    author: tuple[int, int],
+    reaches: dict[str, Reach],
+    ids: list[int],
+) -> None:
+    values = list(
+        zip(rollups.count, rollups.sum_ns, rollups.min_ns, rollups.max_ns, rollups.nbytes, rollups.hist, strict=True)
+    )
+    oldest = min(rollups.ts)
+    for tier in ROLLUP_TIERS:
+        _, floor_s, mark_s = reaches[tier.name]
+        if oldest >= mark_s:
+            break
+        places = list(zip(rollups.ts, ids, strict=True))
+        chosen = [
+            (place, value)
+            for place, value in zip(places, values, strict=True)
+            if place[0] < mark_s and place[0] >= floor_s
+        ]
+        rows = _rows(chosen, tier, author)
+        connection.executemany(INSERT_ROLLUP.format(name=tier.name), rows)
+        count_rows(connection, tier.name, len(rows))
+        if tier.step_s >= 3600:  # noqa: PLR2004  folding raises seen_s for hours; these rows are not folded into them
+            newest: dict[int, int] = {}
+            for (ts, series), _value in chosen:
+                newest[series] = max(newest.get(series, 0), ts)
+            raised = "UPDATE series SET seen_s = ? WHERE id = ? AND seen_s < ?"
+            connection.executemany(raised, [(ts, series, ts) for series, ts in newest.items()])
+
+
+def _rows(chosen: list[tuple[tuple[int, int], Values]], tier: Tier, author: tuple[int, int]) -> list[Row]:
+    """Rows of `tier`, one for each interval and series, in the key's order."""
+    unit = tier.step_s
+    groups: dict[tuple[int, int], list[Values]] = {}
+    for (ts, series), value in chosen:
+        groups.setdefault((ts // unit * unit, series), []).append(value)
+    return [(*place, *author, *merged(groups[place])) for place in sorted(groups)]
+
+
+def _append_samples(
+    connection: sqlite3.Connection, samples: Samples, reaches: dict[str, Reach], ids: Iterable[int]
+) -> None:
+    rows = list(zip(samples.ts, ids, samples.value, strict=True))
+    for place, tier in enumerate(SAMPLE_TIERS):
+        _, floor_s, mark_s = reaches[tier.name]
+        unit = tier.step_s
+        chosen = [(ts // unit * unit, gauge, value) for ts, gauge, value in rows if floor_s <= ts < mark_s]
+        if not chosen:
+            break
+        # the last value of a second counts; a late one never replaces what was folded
+        verb = "IGNORE" if place else "REPLACE"
+        before = connection.total_changes
+        connection.executemany(f"INSERT OR {verb} INTO {tier.name} VALUES (?, ?, ?)", chosen)  # noqa: S608
+        count_rows(connection, tier.name, connection.total_changes - before)
+
+
+def _append_events(connection: sqlite3.Connection, events: Events, worker: int, seq: int) -> None:
+    rows = [
+        (ts, worker, seq, n, service, kind, text)
+        for n, (ts, service, kind, text) in enumerate(
+            zip(events.ts, events.service, events.kind, events.text, strict=True)
+        )
+    ]
+    connection.executemany("INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+    count_rows(connection, "event", len(rows))
