@@ -1,0 +1,38 @@
+"""What runs at this moment in this process, and faults of our own."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pitstop.record.operation import Operation
+
+MARK = "pitstop"
+"""Key in an ASGI scope or WSGI environ: this request is being recorded, further in it is not recorded again."""
+
+IN_FLIGHT: set[Operation] = set()
+"""Requests and websocket connections that have begun and not ended. Adding and discarding are atomic."""
+
+_faults: dict[str, int] = {}
+
+
+def fault(where: str) -> None:
+    """Note that our own code failed in `where` and the host went on; the first of each place is logged."""
+    _faults[where] = _faults.get(where, 0) + 1
+    if _faults[where] == 1:
+        import logging  # noqa: PLC0415  only when something is wrong
+
+        logging.getLogger("pitstop").warning(
+            "pitstop: a fault of ours in %s; the request went on", where, exc_info=True
+        )
+
+
+def faults() -> dict[str, int]:
+    """How often our own code failed, by place."""
+    return dict(_faults)
+
+
+def reset_after_fork() -> None:
+    """In a child nothing runs yet."""
+    IN_FLIGHT.clear()
