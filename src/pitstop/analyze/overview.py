@@ -1,0 +1,68 @@
+"""How is the service doing? One figure for each thing that matters, over all its routes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pitstop.analyze.stats import CLIENT_LEFT_STATUS, NO_DATA, Stats, stats_by_group
+from pitstop.model import OTHER, UNMATCHED, Match
+from pitstop.model.series import CACHE, HTTP
+
+if TYPE_CHECKING:
+    from pitstop.model import Rollups, Store, Window
+
+CACHE_HIT = "hit"
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """A service, or all of them (`service` None), over one window.
+
+    `routes` counts the route templates that were asked for. `cache_hit_ratio` is None when no cache was seen.
+    `uptime_ratio` is availability by requests: the share that was answered without a server error (status below
+    500), as in Google's SRE book, chapter 3; None without requests. `clients_left` had status 499.
+    """
+
+    window: Window
+    service: str | None
+    routes: int
+    stats: Stats
+    clients_left: int
+    cache_hit_ratio: float | None
+    cache_lookups: int
+    uptime_ratio: float | None
+
+
+def is_route(name: str) -> bool:
+    """Whether `name` is a route of the application, not where unmatched or surplus requests are collected."""
+    return name != OTHER and not name.endswith(UNMATCHED)
+
+
+def overview(store: Store, window: Window, service: str | None = None) -> Overview:
+    """The service's figures over `window`, from one read of its requests and one of its cache lookups."""
+    requests = store.rollups(window, Match(service=service, kind=HTTP))
+    lookups = store.rollups(window, Match(service=service, kind=CACHE), hist=False)
+    return overview_of(requests, lookups, window, service)
+
+
+def overview_of(requests: Rollups, lookups: Rollups, window: Window, service: str | None) -> Overview:
+    """The figures from rows of kind `http` and rows of kind `cache`."""
+    stats = NO_DATA
+    if len(requests):
+        stats = stats_by_group(requests, np.zeros(len(requests), dtype=np.int64), 1, window.duration_s)[0]
+    left = str(CLIENT_LEFT_STATUS)
+    lookup_count = sum(lookups.count)
+    hits = sum(n for n, series in zip(lookups.count, lookups.series, strict=True) if series.outcome == CACHE_HIT)
+    return Overview(
+        window=window,
+        service=service,
+        routes=len({name for name in {series.name for series in set(requests.series)} if is_route(name)}),
+        stats=stats,
+        clients_left=sum(n for n, s in zip(requests.count, requests.series, strict=True) if s.outcome == left),
+        cache_hit_ratio=hits / lookup_count if lookup_count else None,
+        cache_lookups=lookup_count,
+        uptime_ratio=None if stats.error_ratio is None else 1 - stats.error_ratio,
+    )

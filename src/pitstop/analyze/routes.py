@@ -1,0 +1,56 @@
+"""The routes that take the users' time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pitstop.analyze.severity import Severity, severity
+from pitstop.analyze.stats import Stats, numbered, stats_by_group
+from pitstop.model import Match
+from pitstop.model.series import HTTP
+
+if TYPE_CHECKING:
+    from pitstop.model import Rollups, Store, Window
+
+
+@dataclass(frozen=True, slots=True)
+class RouteRow:
+    """One route over one window.
+
+    `time_ratio` is its share of the time all users waited (requests × mean). `popularity` is its rank by requests,
+    1 the most asked for; routes with equally many requests share a rank.
+    """
+
+    route: str
+    stats: Stats
+    severity: Severity
+    time_ratio: float
+    popularity: int
+
+
+def routes(store: Store, window: Window, service: str | None = None) -> list[RouteRow]:
+    """Every route that was asked for in `window`, the one that took most of the users' time first."""
+    return routes_of(store.rollups(window, Match(service=service, kind=HTTP)), window.duration_s)
+
+
+def routes_of(requests: Rollups, duration_s: float) -> list[RouteRow]:
+    """Rows of kind `http`, by route."""
+    names, groups = numbered([series.name for series in requests.series])
+    stats = stats_by_group(requests, groups, len(names), duration_s)
+    all_s = sum(one.total_s or 0.0 for one in stats)
+    counts = sorted((one.requests for one in stats), reverse=True)
+    rank: dict[int, int] = {}
+    for position, count in enumerate(counts, 1):
+        rank.setdefault(count, position)
+    rows = [
+        RouteRow(
+            route=name,
+            stats=one,
+            severity=severity(one.p95_s),
+            time_ratio=(one.total_s or 0.0) / all_s if all_s else 0.0,
+            popularity=rank[one.requests],
+        )
+        for name, one in zip(names, stats, strict=True)
+    ]
+    return sorted(rows, key=lambda row: (-(row.stats.total_s or 0.0), row.route))
