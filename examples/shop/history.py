@@ -1,7 +1,7 @@
 """A past for the demo, so that its charts are not empty: made up, labelled so, and written as workers write.
 
-Six hours in steps of ten seconds and a week behind them in steps of five minutes, with the hours of a day, two workers
-and an incident: a deploy makes the checkout slow until it is rolled back. About two seconds of work.
+Six hours in fine steps and a week behind them in steps of five minutes, with the hours of a day, two workers and an
+incident: a deploy makes the checkout slow until it is rolled back. A few seconds of work.
 
     python -m shop.history sqlite:///pitstop.db    (in examples/)
 """
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 SERVICE = "shop"
 VISITORS_PER_S = 12.0
 HOUR_S, DAY_S = 3600, 86_400
-FINE_STEP_S, COARSE_STEP_S, GAUGE_STEP_S = 10, 300, 60
+FINEST_S = HOUR_S  # at the end, where short windows look
+FINEST_STEP_S, FINE_STEP_S, COARSE_STEP_S, GAUGE_STEP_S = 10, 30, 300, 60
 DEPLOY_BEFORE_END_S, ROLLBACK_BEFORE_END_S = 130 * 60, 80 * 60
 SLOWER = 9.0  # the checkout, by the deploy
 ROWS_A_BATCH = 2000
@@ -82,7 +83,9 @@ def write(store: Store, end_s: int, hours: int, days: int) -> int:
     fine_s = (end_s - hours * HOUR_S) // COARSE_STEP_S * COARSE_STEP_S
     append(WORKERS[0], Rollups(), Samples(), _events(fine_s - days * DAY_S, end_s))
     steps = [(ts, COARSE_STEP_S) for ts in range(fine_s - days * DAY_S, fine_s, COARSE_STEP_S)]
-    steps += [(ts, FINE_STEP_S) for ts in range(fine_s, end_s - FINE_STEP_S, FINE_STEP_S)]
+    finest_s = max(fine_s, (end_s - FINEST_S) // FINE_STEP_S * FINE_STEP_S)
+    steps += [(ts, FINE_STEP_S) for ts in range(fine_s, finest_s, FINE_STEP_S)]
+    steps += [(ts, FINEST_STEP_S) for ts in range(finest_s, end_s - FINEST_STEP_S, FINEST_STEP_S)]
     for number, worker in enumerate(WORKERS):
         mine = Rollups()
         for ts, step_s in steps[number :: len(WORKERS)]:  # they take turns: half the rows, and the sums are the same
