@@ -10,9 +10,10 @@ Off until `init` or ``pitstop run -- CMD``.
 
 from pitstop.app import flush, init, shutdown
 from pitstop.model.version import __version__
-from pitstop.record import Operation, Timer, count, current, gauge, span, timeit
+from pitstop.record import Metric, Operation, Timer, count, current, gauge, recent, span, timeit
 
 __all__ = [
+    "Metric",
     "Operation",
     "Timer",
     "__version__",
@@ -21,6 +22,7 @@ __all__ = [
     "flush",
     "gauge",
     "init",
+    "recent",
     "shutdown",
     "span",
     "timeit",

@@ -7,6 +7,9 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from pitstop.instrument import live
+from pitstop.instrument.options import OPTIONS
+from pitstop.instrument.runtime import LOOP, RuntimeSampler
 from pitstop.model.errors import PitstopError, SettingError
 from pitstop.model.settings import Settings, resolve
 from pitstop.record.governor import Governor
@@ -33,6 +36,7 @@ class _Wiring:
         self.settings: Settings | None = None
         self.flusher: Flusher | None = None
         self.store: Store | None = None
+        self.sampler: RuntimeSampler | None = None
         self.hooked = False
 
 
@@ -90,9 +94,18 @@ def init(**arguments: object) -> None:
     if not settings.flag("enabled") or settings.number("sample_rate") == 0:
         return
     governor = Governor(RECORDER, settings.number("overhead_budget"), full_rate=settings.number("sample_rate"))
+    OPTIONS.configure(
+        exclude=settings.words("exclude"),
+        exec_time=settings.flag("exec_time_header"),
+        server_timing=settings.flag("server_timing"),
+    )
+    sampler = _wiring.sampler = RuntimeSampler() if settings.flag("runtime") else None
 
     def sample(cost: Cost) -> dict[str, float]:
-        return governor.account(cost.roots, cost.cpu_s, cost.elapsed_s)
+        gauges = governor.account(cost.roots, cost.cpu_s, cost.elapsed_s)
+        if sampler is not None:
+            gauges.update(sampler.sample())
+        return gauges
 
     flusher = Flusher(
         RECORDER.drain,
@@ -125,6 +138,8 @@ def _append(batch: Batch) -> None:
 
 def _after_fork() -> None:
     RECORDER.reset_after_fork()
+    live.reset_after_fork()
+    LOOP.reset_after_fork()
     if _wiring.flusher is not None:
         _wiring.flusher.reset_after_fork()
 
@@ -158,6 +173,9 @@ def shutdown(timeout_s: float = EXIT_FLUSH_S) -> bool:
     done = flusher is None or flusher.stop(timeout_s)
     RECORDER.nudge = RECORDER.flush = None
     _wiring.flusher = _wiring.store = None
+    if _wiring.sampler is not None:
+        _wiring.sampler.close()
+        _wiring.sampler = None
     if store is not None and done:
         store.close()
     return done

@@ -101,8 +101,8 @@ class RecordingMiddleware:
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: C901, PLR0915  one piece: calls cost
         recorder = self.recorder
         op = Operation(HTTP, perf_counter_ns())
-        if recorder.sample_rate < 1.0:
-            op.weight = recorder.draw_weight()
+        if recorder.shedding:
+            recorder.admit(op)
         before = CURRENT.get()
         try:
             scope[MARK] = op
@@ -198,7 +198,8 @@ class RecordingMiddleware:
         first.name = "first byte"
         first.outcome = "ok"
         first.root = op
-        self.recorder.finish_child(first, perf_counter_ns())
+        first.end_ns = perf_counter_ns()
+        self.recorder.finish_child(first)
 
     def _finish(self, scope: Scope, op: Operation, outcome: str) -> None:
         """End `op` with `outcome`, unless it is known already that the client has left."""

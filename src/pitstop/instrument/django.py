@@ -142,8 +142,8 @@ class PitstopMiddleware:
 
 def _begin() -> Operation:
     op = Operation(HTTP, perf_counter_ns())
-    if RECORDER.sample_rate < 1.0:
-        op.weight = RECORDER.draw_weight()
+    if RECORDER.shedding:
+        RECORDER.admit(op)
     CURRENT.set(op)
     IN_FLIGHT.add(op)
     return op

@@ -32,8 +32,8 @@ async def record_websocket(middleware: RecordingMiddleware, scope: Scope, receiv
     """Run `middleware.app` on a websocket scope and record it."""
     recorder = middleware.recorder
     op = Operation(WEBSOCKET, perf_counter_ns())
-    if recorder.sample_rate < 1.0:
-        op.weight = recorder.draw_weight()
+    if recorder.shedding:
+        recorder.admit(op)
     if LOOP.wanted:
         LOOP.watch()
     watch = _Connection(middleware, scope, op)

@@ -79,8 +79,8 @@ class RecordingMiddleware:
     def _record(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         recorder = self.recorder
         op = Operation(HTTP, perf_counter_ns())
-        if recorder.sample_rate < 1.0:
-            op.weight = recorder.draw_weight()
+        if recorder.shedding:
+            recorder.admit(op)
         exchange = _Exchange(self, environ, start_response, op)
         environ[MARK] = op
         before = CURRENT.get()
@@ -176,7 +176,8 @@ class _Exchange:
         first.name = "first byte"
         first.outcome = "ok"
         first.root = self.op
-        self._middleware.recorder.finish_child(first, at_ns)
+        first.end_ns = at_ns
+        self._middleware.recorder.finish_child(first)
 
     def abandoned(self) -> str:
         """The outcome when the server stops before the end of the body: complete if all that was declared is sent."""

@@ -47,15 +47,25 @@ class Rollups(_Columns):
 
     __slots__ = ("count", "hist", "max_ns", "min_ns", "nbytes", "series", "sum_ns", "ts")
 
-    def __init__(self) -> None:
-        self.ts: list[int] = []
-        self.series: list[Series] = []
-        self.count: list[int] = []
-        self.sum_ns: list[int] = []
-        self.min_ns: list[int] = []
-        self.max_ns: list[int] = []
-        self.nbytes: list[int] = []
-        self.hist: list[bytes] = []
+    def __init__(
+        self,
+        ts: list[int] | None = None,
+        series: list[Series] | None = None,
+        count: list[int] | None = None,
+        sum_ns: list[int] | None = None,
+        min_ns: list[int] | None = None,
+        max_ns: list[int] | None = None,
+        nbytes: list[int] | None = None,
+        hist: list[bytes] | None = None,
+    ) -> None:
+        self.ts: list[int] = [] if ts is None else ts
+        self.series: list[Series] = [] if series is None else series
+        self.count: list[int] = [] if count is None else count
+        self.sum_ns: list[int] = [] if sum_ns is None else sum_ns
+        self.min_ns: list[int] = [] if min_ns is None else min_ns
+        self.max_ns: list[int] = [] if max_ns is None else max_ns
+        self.nbytes: list[int] = [] if nbytes is None else nbytes
+        self.hist: list[bytes] = [] if hist is None else hist
 
 
 class Samples(_Columns):
@@ -63,12 +73,19 @@ class Samples(_Columns):
 
     __slots__ = ("name", "service", "ts", "value", "worker")
 
-    def __init__(self) -> None:
-        self.ts: list[int] = []
-        self.service: list[str] = []
-        self.worker: list[str] = []
-        self.name: list[str] = []
-        self.value: list[float] = []
+    def __init__(
+        self,
+        ts: list[int] | None = None,
+        service: list[str] | None = None,
+        worker: list[str] | None = None,
+        name: list[str] | None = None,
+        value: list[float] | None = None,
+    ) -> None:
+        self.ts: list[int] = [] if ts is None else ts
+        self.service: list[str] = [] if service is None else service
+        self.worker: list[str] = [] if worker is None else worker
+        self.name: list[str] = [] if name is None else name
+        self.value: list[float] = [] if value is None else value
 
 
 class Events(_Columns):
@@ -76,11 +93,17 @@ class Events(_Columns):
 
     __slots__ = ("kind", "service", "text", "ts")
 
-    def __init__(self) -> None:
-        self.ts: list[int] = []
-        self.service: list[str] = []
-        self.kind: list[str] = []
-        self.text: list[str] = []
+    def __init__(
+        self,
+        ts: list[int] | None = None,
+        service: list[str] | None = None,
+        kind: list[str] | None = None,
+        text: list[str] | None = None,
+    ) -> None:
+        self.ts: list[int] = [] if ts is None else ts
+        self.service: list[str] = [] if service is None else service
+        self.kind: list[str] = [] if kind is None else kind
+        self.text: list[str] = [] if text is None else text
 
 
 class Batch:

@@ -103,7 +103,7 @@ SETTINGS: tuple[Setting, ...] = (
         "overhead_budget",
         0.01,
         "of one core",
-        "Above it spans are shed, then requests are sampled. 1: never.",
+        "Above it spans are shed, above three times that requests are sampled. 1: never.",
         0.0001,
         1.0,
     ),

@@ -1,6 +1,7 @@
 """The hot path in the host's process: the running operation, the recorder, and what a host times by hand."""
 
 from pitstop.record.operation import CURRENT, Operation, current
+from pitstop.record.recent import Metric, recent
 from pitstop.record.recorder import RECORDER, Drained, Recorder
 from pitstop.record.timing import Span, Timer, count, gauge, span, timeit
 
@@ -8,6 +9,7 @@ __all__ = [
     "CURRENT",
     "RECORDER",
     "Drained",
+    "Metric",
     "Operation",
     "Recorder",
     "Span",
@@ -15,6 +17,7 @@ __all__ = [
     "count",
     "current",
     "gauge",
+    "recent",
     "span",
     "timeit",
 ]

@@ -14,13 +14,18 @@ if TYPE_CHECKING:
 
     from pitstop.record.recorder import Recorder
 
+SAMPLE_ABOVE = 3.0  # of the budget: exact counts are worth more than spans, so requests are sampled last
 LOWEST_RATE = 0.01
+SHORTEST_S = 1.0  # a shorter time says nothing about a share of a core
 RECOVER_BELOW = 0.5  # of the budget; between this and the budget nothing changes, so that it does not flap
 ASSUMED_COST_S = 5e-6  # of a request, until a probe has measured it
 
 
 class Governor:
-    """Keeps the measured cost below `budget` (a share of one core): sheds spans first, then samples requests."""
+    """Holds the measured cost against `budget`, a share of one core.
+
+    Above it what is below a root is shed; above three times as much, roots are sampled as well, with weights.
+    """
 
     def __init__(
         self, recorder: Recorder, budget: float, *, full_rate: float = 1.0, probe: Callable[[], float] | None = None
@@ -28,6 +33,7 @@ class Governor:
         self.recorder = recorder
         self.budget = budget
         self.cost_s = ASSUMED_COST_S
+        self._last_ratio = 0.0
         self._probe = probe
         self._full_rate = full_rate
 
@@ -36,7 +42,10 @@ class Governor:
         if self._probe is not None:
             self.cost_s = self._probe()
         ratio = (cpu_s + roots * self.cost_s) / elapsed_s if elapsed_s > 0 else 0.0
-        self._adjust(ratio)
+        if elapsed_s >= SHORTEST_S:
+            # twice in a row, because the first flush opens the store and one burst is no trend
+            self._adjust(min(ratio, self._last_ratio))
+            self._last_ratio = ratio
         return {
             "pitstop.request_cost_s": self.cost_s,
             "pitstop.overhead_ratio": ratio,
@@ -47,11 +56,11 @@ class Governor:
     def _adjust(self, ratio: float) -> None:
         recorder = self.recorder
         spans_on, rate = recorder.spans_on, recorder.sample_rate
-        if ratio > self.budget:
-            if spans_on:
-                spans_on = False
-            else:
-                rate = max(LOWEST_RATE, rate * self.budget / ratio)
+        most = SAMPLE_ABOVE * self.budget
+        if ratio > self.budget and spans_on:
+            spans_on = False
+        elif ratio > most:
+            rate = max(LOWEST_RATE, rate * most / ratio)
         elif ratio < RECOVER_BELOW * self.budget:
             if rate < self._full_rate:
                 rate = min(self._full_rate, rate * 2)

@@ -45,7 +45,7 @@ class Operation:
         self.kind = kind
         self.start_ns = start_ns
         self.root = self.children = None
-        self.end_ns = 0
+        self.end_ns = self.nbytes = 0
 
     @property
     def duration_ns(self) -> int:

@@ -49,7 +49,7 @@ class Recorder:
         self.on = False
         self.sample_rate = 1.0
         self.spans_on = True
-        self._shedding = False
+        self.shedding = False
         self.capacity = capacity
         self.buffer: list[Operation] = []
         self.recent: deque[Operation] = deque(maxlen=recent)
@@ -71,14 +71,14 @@ class Recorder:
         """Record that share of roots from now on, and what is below them or not."""
         self.spans_on = spans_on
         self.sample_rate = sample_rate
-        self._shedding = not spans_on or sample_rate < 1.0
+        self.shedding = not spans_on or sample_rate < 1.0
 
     def begin(self, kind: str) -> Operation | None:
         """A new root that starts now, or None when recording is off. One that sampling leaves out has weight 0."""
         if not self.on:
             return None
         operation = Operation(kind, perf_counter_ns())
-        if self._shedding:
+        if self.shedding:
             self.admit(operation)
         return operation
 

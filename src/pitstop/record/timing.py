@@ -31,11 +31,11 @@ class Span(Operation):
     `attrs`.
     """
 
-    kind = FUNCTION
-    outcome = OK
-
     def __init__(self, name: str, attrs: Mapping[str, object] | None = None) -> None:
+        self.kind = FUNCTION
         self.name = name
+        self.outcome = OK
+        self.nbytes = 0
         if attrs is not None:
             self.attrs = attrs
 
@@ -50,7 +50,7 @@ class Span(Operation):
             self.root = self.children = None
             self.end_ns = 0
             RECORDER.admit(self)
-        CURRENT.set(self)
+        self._token = CURRENT.set(self)
         self.start_ns = perf_counter_ns()
         return self
 
@@ -61,7 +61,11 @@ class Span(Operation):
         if exc_type is not None:
             self.outcome = ERROR
         root = self.root
-        CURRENT.set(self.parent)
+        if self.start_ns:
+            try:
+                CURRENT.reset(self._token)
+            except ValueError:  # entered in another context, as an async generator may be
+                CURRENT.set(self.parent)
         if root is None:
             if self.start_ns:
                 RECORDER.finish(self, end_ns)

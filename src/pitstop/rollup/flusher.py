@@ -245,7 +245,7 @@ class Flusher:
         self._written_at_s = time.monotonic()
         samples = Samples()
         elapsed_s = self._written_at_s - self._sampled_at_s
-        if elapsed_s >= SAMPLE_EVERY_S or (force and elapsed_s >= INTERVAL_S):
+        if not self._seq or elapsed_s >= SAMPLE_EVERY_S or (force and elapsed_s >= INTERVAL_S):
             self._sampled_at_s = self._written_at_s
             for name, value in self._all_gauges(elapsed_s).items():
                 samples.ts.append(int(now_s))

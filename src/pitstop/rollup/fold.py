@@ -96,31 +96,6 @@ class _Row:
         self.nbytes += nbytes
 
 
-class _Group:
-    """The durations of one series, before they are counted."""
-
-    __slots__ = ("durations", "nbytes")
-
-    def __init__(self) -> None:
-        self.durations: list[int] = []
-        self.nbytes = 0
-
-
-def _file(groups: dict[Key, _Group], operation: Finished, tenant: str, parent: str, weight: int) -> None:
-    if not weight:
-        return
-    key = (tenant, operation.kind, operation.name, parent, operation.outcome)
-    group = groups.get(key)
-    if group is None:
-        groups[key] = group = _Group()
-    if weight == 1:
-        group.durations.append(operation.end_ns - operation.start_ns)
-        group.nbytes += operation.nbytes
-    else:
-        group.durations.extend([operation.end_ns - operation.start_ns] * weight)
-        group.nbytes += operation.nbytes * weight
-
-
 class Fold:
     """Adds up finished operations by interval and series until `take`. For one thread."""
 
@@ -135,20 +110,34 @@ class Fold:
         Children are filed under their root's name. A root stands for `weight` of its like, and so do its children;
         weight 0 is not counted, and kind "" only carries children.
         """
-        groups: dict[Key, _Group] = {}
+        groups: dict[Key, list[int]] = {}  # durations
+        nbytes: dict[Key, int] = {}
+        known = groups.get
         for operation in operations:
             weight = operation.weight
-            if operation.kind:
-                root = operation.root
-                _file(groups, operation, operation.tenant, root.name if root is not None else "", weight)
-            if operation.children:
-                tenant, parent = operation.tenant, operation.name
-                for child in operation.children:
-                    _file(groups, child, tenant, parent, weight)
-        for key, group in groups.items():
-            row = self._row(ts, key, len(group.durations))
-            row.add(group.durations, group.nbytes)
-            row.positions.update(map(_position, group.durations))
+            if not weight:
+                continue
+            root, below = operation.root, operation.children
+            tenant = operation.tenant
+            for parent, finished in (
+                (root.name if root is not None else "", (operation,) if operation.kind else ()),
+                (operation.name, below or ()),
+            ):
+                for one in finished:
+                    key = (tenant, one.kind, one.name, parent, one.outcome)
+                    durations = known(key)
+                    if durations is None:
+                        groups[key] = durations = []
+                    if weight == 1:
+                        durations.append(one.end_ns - one.start_ns)
+                    else:
+                        durations.extend([one.end_ns - one.start_ns] * weight)
+                    if one.nbytes:
+                        nbytes[key] = nbytes.get(key, 0) + one.nbytes * weight
+        for key, durations in groups.items():
+            row = self._row(ts, key, len(durations))
+            row.add(durations, nbytes.get(key, 0))
+            row.positions.update(map(_position, durations))
 
     def add_counts(self, counts: Iterable[tuple[str, float]], ts: int) -> None:
         """Fold counters into the interval of `ts`: `count` calls, `sum_ns` 10⁹ × the amount, no histogram."""

@@ -160,12 +160,20 @@ def test_the_governor_sheds_spans_then_samples_and_recovers() -> None:
     recorder = recording()
     governor = Governor(recorder, 0.01)
     steps = []
-    for roots in (0, 10_000, 10_000, 10_000, 100, 100, 100, 100, 100, 100, 100, 100):
+    for roots in (20_000, 20_000, 20_000, 20_000, 3_000, 3_000, *[100] * 12):
         gauges = governor.account(roots, 0.0, 1.0)
         steps.append((recorder.spans_on, round(recorder.sample_rate, 3)))
-    assert steps[:4] == [(True, 1.0), (False, 1.0), (False, 0.2), (False, 0.04)]
+    assert steps[:6] == [(True, 1.0), (False, 1.0), (False, 0.3), (False, 0.09), (False, 0.09), (False, 0.09)]
     assert steps[-1] == (True, 1.0)
     assert gauges["pitstop.overhead_ratio"] == pytest.approx(100 * 5e-6)
+
+
+def test_a_burst_or_a_short_time_sheds_nothing() -> None:
+    recorder = recording()
+    governor = Governor(recorder, 0.01)
+    for roots, elapsed_s in ((50_000, 1.0), (10, 1.0), (50_000, 0.01), (50_000, 0.01)):
+        governor.account(roots, 0.0, elapsed_s)
+    assert (recorder.spans_on, recorder.sample_rate) == (True, 1.0)
 
 
 def test_the_governor_goes_by_what_the_probe_measures() -> None:
