@@ -3,9 +3,10 @@
 from pitstop.analyze.compare import Comparison, Delta, compare
 from pitstop.analyze.health import Health, HealthPart, health, health_of
 from pitstop.analyze.heatmap import Heatmap, heatmap
-from pitstop.analyze.overview import Overview, overview
+from pitstop.analyze.overview import Overview, overview, overview_of
 from pitstop.analyze.route_detail import RouteDetail, StatusRow, route_detail
-from pitstop.analyze.routes import RouteRow, routes
+from pitstop.analyze.routes import RouteRow, routes, routes_of
+from pitstop.analyze.rows import SeriesRow, rows
 from pitstop.analyze.runtime import Gauge, Runtime, runtime
 from pitstop.analyze.services import ServiceRow, services
 from pitstop.analyze.severity import Severity, severity
@@ -26,6 +27,7 @@ __all__ = [
     "RouteDetail",
     "RouteRow",
     "Runtime",
+    "SeriesRow",
     "ServiceRow",
     "Severity",
     "Sparkline",
@@ -39,8 +41,11 @@ __all__ = [
     "health_of",
     "heatmap",
     "overview",
+    "overview_of",
     "route_detail",
     "routes",
+    "routes_of",
+    "rows",
     "runtime",
     "services",
     "severity",

@@ -43,9 +43,15 @@ def is_route(name: str) -> bool:
 
 def overview(store: Store, window: Window, service: str | None = None) -> Overview:
     """The service's figures over `window`, from one read of its requests and one of its cache lookups."""
-    requests = store.rollups(window, Match(service=service, kind=HTTP))
-    lookups = store.rollups(window, Match(service=service, kind=CACHE), hist=False)
-    return overview_of(requests, lookups, window, service)
+    return overview_of(*requests_and_lookups(store, window, service), window, service)
+
+
+def requests_and_lookups(store: Store, window: Window, service: str | None) -> tuple[Rollups, Rollups]:
+    """What `overview_of` is made from: rows of kind `http`, and rows of kind `cache` without histograms."""
+    return (
+        store.rollups(window, Match(service=service, kind=HTTP)),
+        store.rollups(window, Match(service=service, kind=CACHE), hist=False),
+    )
 
 
 def overview_of(requests: Rollups, lookups: Rollups, window: Window, service: str | None) -> Overview:

@@ -20,8 +20,10 @@ THREADS = "process.threads"
 OPEN_FILES = "process.open_files"
 REQUEST_COST_S = "pitstop.request_cost_s"
 DROPPED = "pitstop.dropped"
-FOLDED_SERIES = "pitstop.folded_series"
+FOLDED = "pitstop.folded"
 FLUSH_S = "pitstop.flush_s"
+OVERHEAD_RATIO = "pitstop.overhead_ratio"
+SAMPLE_RATE = "pitstop.sample_rate"
 
 
 @dataclass(frozen=True, slots=True)

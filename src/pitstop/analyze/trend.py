@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 STEPS_S = (1, 5, 10, 30, 60, 300, 900, 3600, 10_800, 21_600, 86_400, 604_800)
 MOST_POINTS = 180  # more are narrower than a pixel or two on a narrow chart, and cost the browser
+KEPT = ((3_600, 10), (48 * 3_600, 60), (14 * 86_400, 3_600), (90 * 86_400, 86_400))
+"""What is older than the first, seconds, is kept in steps of the second only: the tiers of every store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +44,15 @@ class Trend:
     max_s: tuple[float | None, ...]
 
 
-def automatic_step_s(window: Window, most_points: int = MOST_POINTS) -> int:
-    """The shortest usual step that cuts `window` into at most `most_points`."""
+def automatic_step_s(window: Window, most_points: int = MOST_POINTS, now_s: float | None = None) -> int:
+    """The shortest usual step that cuts `window` into at most `most_points` and is still kept at its start.
+
+    `now_s` None: the machine's clock.
+    """
+    age_s = (time.time() if now_s is None else now_s) - window.start_s
+    kept_s = max((step_s for older_s, step_s in KEPT if age_s > older_s), default=1)
     for step_s in STEPS_S:
-        if window.duration_s <= step_s * most_points:
+        if step_s >= kept_s and window.duration_s <= step_s * most_points:
             return step_s
     return STEPS_S[-1]
 

@@ -1,0 +1,5 @@
+"""``python -m pitstop`` is ``pitstop``."""
+
+from pitstop.cli import main
+
+main()

@@ -1,0 +1,55 @@
+"""Every command, in the order of `pitstop --help`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from pitstop.cli import demo, doctor, export, health, report, routes, run, runtime, serve, storage
+from pitstop.model.version import __version__
+
+RECORD = "Record and look"
+READ = "Read"
+KEEP = "Keep"
+
+app = typer.Typer(
+    name="pitstop",
+    help="Performance telemetry for Python web services: light, exact, self-contained.",
+    epilog="Exit codes: 0 fine · 1 a finding or failed threshold · 2 could not do it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"pitstop {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def pitstop(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Record a service, keep it exactly, see it live."""
+    del version  # its callback has done what it is for
+
+
+_COMMAND_FOLLOWS = {"allow_extra_args": True, "allow_interspersed_args": False}
+_PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+
+app.command("run", rich_help_panel=RECORD, context_settings=_COMMAND_FOLLOWS)(run.run)
+app.command("serve", rich_help_panel=RECORD)(serve.serve)
+app.command("demo", rich_help_panel=RECORD, context_settings=_PASSED_ON)(demo.demo)
+app.command("report", rich_help_panel=READ)(report.report)
+app.command("routes", rich_help_panel=READ)(routes.routes)
+app.command("health", rich_help_panel=READ)(health.health)
+app.command("runtime", rich_help_panel=READ)(runtime.runtime)
+app.command("export", rich_help_panel=READ)(export.export)
+app.add_typer(storage.app, name="storage", rich_help_panel=KEEP)
+app.command("doctor", rich_help_panel=KEEP)(doctor.doctor)

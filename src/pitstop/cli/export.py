@@ -1,0 +1,106 @@
+"""``pitstop export``: every series at every step as CSV or JSON, written as it is read."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path  # noqa: TC003  typer reads the annotations
+from typing import IO, TYPE_CHECKING, Annotated
+
+import typer
+
+from pitstop.cli import contract
+from pitstop.cli.options import From, Last, Service, StoreUrl, To, opened, window_now
+from pitstop.model.errors import SettingError
+from pitstop.model.series import Match
+from pitstop.model.window import Window, parse_duration_s
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from pitstop.analyze import SeriesRow
+
+_SERIES = ("service", "tenant", "kind", "name", "parent", "outcome")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what spreadsheets take for the start of a formula (OWASP, CSV injection)
+
+
+class Form(StrEnum):
+    """What to write."""
+
+    CSV = "csv"
+    JSON = "json"
+
+
+def export(
+    form: Annotated[Form, typer.Argument(help="csv or json")],
+    *,
+    store: StoreUrl = None,
+    service: Service = None,
+    last: Last = None,
+    begin: From = None,
+    end: To = None,
+    step: Annotated[
+        str | None, typer.Option("--step", metavar="LENGTH", help="One row per series and step; default: it fits.")
+    ] = None,
+    kind: Annotated[str | None, typer.Option("--kind", help="Only this kind: http, db, cache …")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="File to write; default standard output.")
+    ] = None,
+) -> None:
+    """Every series at every step: counts, bytes and percentiles, as CSV or JSON."""
+    from pitstop import analyze  # noqa: PLC0415  numpy
+
+    window = window_now(last, begin, end)
+    step_s = parse_duration_s(step) if step else analyze.automatic_step_s(window)
+    with opened(store) as kept:
+        kept.size()  # says that it cannot be read before a file is made
+        found = analyze.rows(kept, window, Match(service=service, kind=kind), step_s)
+        with _opened(output) as file:
+            if form is Form.CSV:
+                _write_csv(file, found)
+            else:
+                _write_json(file, found, window, service, step_s)
+
+
+@contextmanager
+def _opened(output: Path | None) -> Iterator[IO[str]]:
+    if output is None:
+        yield sys.stdout
+        return
+    try:
+        file = output.open("w", encoding="utf-8", newline="")
+    except OSError as error:
+        raise SettingError(f"'{output}' cannot be written ({error.strerror}); choose another --output") from error
+    with file:
+        yield file
+
+
+def _row(row: SeriesRow) -> dict[str, object]:
+    return {"ts": row.ts, **row.series._asdict(), **contract.stats(row.stats)}
+
+
+def _write_csv(file: IO[str], rows: Iterable[SeriesRow]) -> None:
+    from pitstop.analyze import NO_DATA  # noqa: PLC0415  numpy
+
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(["ts", *_SERIES, *contract.stats(NO_DATA)])
+    for row in rows:
+        writer.writerow([_harmless(value) for value in _row(row).values()])
+
+
+def _harmless(value: object) -> object:
+    """A text that a spreadsheet would run gets an apostrophe in front."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+
+def _write_json(file: IO[str], rows: Iterable[SeriesRow], window: Window, service: str | None, step_s: int) -> None:
+    head = json.dumps(contract.document(window, service, step_s=step_s), ensure_ascii=False)
+    file.write(f'{head[:-1]}, "rows": [')
+    separator = "\n"
+    for row in rows:
+        file.write(separator + json.dumps(_row(row), ensure_ascii=False, allow_nan=False))
+        separator = ",\n"
+    file.write("\n]}\n")

@@ -1,0 +1,132 @@
+"""How answers look in a terminal: tables within 80 columns, status as word, shape and colour."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Console
+
+    from pitstop.model import Window
+
+PLAIN_WIDTH = 80  # where the width is not known: what every terminal has
+_WIDEST = 120  # a line longer than that is hard to follow
+_GAP = 2
+_NARROWEST_NAME = 12
+
+STATUS = {
+    "good": ("●", "green"),
+    "ok": ("●", "green"),
+    "warning": ("▲", "yellow"),
+    "slow": ("◆", "dark_orange"),
+    "critical": ("■", "red"),
+    "bad": ("■", "red"),
+    "no data": ("○", "dim"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column's head, with the unit in it. One column of a table may be a `name`: it gives way when room is short."""
+
+    head: str
+    left: bool = False
+    name: bool = False
+
+
+def console() -> Console:
+    """Standard output; colour only on a terminal and without NO_COLOR (https://no-color.org)."""
+    from rich.console import Console  # noqa: PLC0415  only for commands that draw
+
+    width = None if sys.stdout.isatty() or os.environ.get("COLUMNS") else PLAIN_WIDTH
+    return Console(highlight=False, markup=False, emoji=False, soft_wrap=True, width=width)
+
+
+def print_json(document: object) -> None:
+    """One JSON document. Raises ValueError rather than write what is no JSON (NaN)."""
+    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def print_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
+    """`rows` under `columns`: numbers right, words left, the name cut in the middle to fit the width.
+
+    A cell that is a status word (`STATUS`) gets its shape and colour.
+    """
+    from rich.text import Text  # noqa: PLC0415
+
+    from pitstop.analyze.units import cut_middle  # noqa: PLC0415
+
+    out = console()
+    shown = [[_shaped(cell) for cell in row] for row in rows]
+    widths = [max([len(column.head), *(len(row[i]) for row in shown)]) for i, column in enumerate(columns)]
+    room = min(out.width, _WIDEST) - sum(widths) - _GAP * (len(columns) - 1)
+    for i, column in enumerate(columns):
+        if column.name and room < 0:
+            widths[i] = max(_NARROWEST_NAME, widths[i] + room)
+    out.print(Text(_line([column.head for column in columns], columns, widths), style="bold"))
+    for row, raw in zip(shown, rows, strict=True):
+        cells = [cut_middle(cell, width) for cell, width in zip(row, widths, strict=True)]
+        line = Text()
+        for i, column in enumerate(columns):
+            cell = cells[i].ljust(widths[i]) if column.left or column.name else cells[i].rjust(widths[i])
+            line.append(cell, style=STATUS[raw[i]][1] if raw[i] in STATUS and not column.name else "")
+            line.append(" " * _GAP if i + 1 < len(columns) else "")
+        line.rstrip()
+        out.print(line)
+
+
+def print_fields(fields: Sequence[tuple[str, str]]) -> None:
+    """A label and its value on each line, the values aligned."""
+    width = max(len(label) for label, _ in fields)
+    out = console()
+    for label, value in fields:
+        out.print(f"{label.ljust(width)}  {value}")
+
+
+def status_text(word: str) -> str:
+    """A status word with its shape."""
+    return _shaped(word)
+
+
+def say(text: str = "", style: str = "") -> None:
+    """A line for a person."""
+    console().print(text, style=style)
+
+
+def title(service: str | None, window: Window) -> str:
+    """What an answer is about: the service and the span, in UTC."""
+    from pitstop.analyze.units import length_text, time_text  # noqa: PLC0415
+
+    return (
+        f"{service or 'all services'} · {length_text(window.duration_s)} "
+        f"from {time_text(window.start_s)} to {time_text(window.end_s)}"
+    )
+
+
+def nothing_recorded(url: str) -> str:
+    """What to say where there is nothing, with the next command to type."""
+    return (
+        f"No requests were recorded in this window in {url}.\n"
+        "Ask for a longer one with --last 7d, or record a service: pitstop run -- CMD"
+    )
+
+
+def _shaped(cell: str) -> str:
+    return f"{STATUS[cell][0]} {cell}" if cell in STATUS else cell
+
+
+def _line(cells: Sequence[str], columns: Sequence[Column], widths: Sequence[int]) -> str:
+    return (
+        (" " * _GAP)
+        .join(
+            cell.ljust(width) if column.left or column.name else cell.rjust(width)
+            for cell, column, width in zip(cells, columns, widths, strict=True)
+        )
+        .rstrip()
+    )
