@@ -19,9 +19,16 @@ POLL_S = 0.05
 
 
 class Child:
-    """One program in a process group of its own; what it prints goes to `log`."""
+    """One program in a process group of its own, working in `folder`; what it prints goes to `log`."""
 
-    def __init__(self, name: str, command: Sequence[str], log: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        log: Path,
+        environment: Mapping[str, str],
+        folder: Path | None = None,
+    ) -> None:
         self.name = name
         self.log = log
         with log.open("wb") as output:
@@ -31,6 +38,7 @@ class Child:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env=dict(environment),
+                cwd=folder,
                 start_new_session=True,
             )
         self.pid = self._process.pid
