@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 DEFAULT_RETENTION_S = 90 * 86_400
 WORKERS = 10_000  # whose last seq is remembered; the one not seen for longest goes first
-TIERS = ((1, 900), (60, 48 * 3600), (3600, 0))  # step, how long it is kept so fine; 0: as long as retention says
+TIERS = ((1, 3600), (60, 48 * 3600), (3600, 0))  # step, how long it is kept so fine; 0: as long as retention says
 ROW_BYTES = 600  # a row with a histogram of some 50 values, measured with tracemalloc: for the size report only
 SAMPLE_BYTES = 150
 
@@ -150,7 +150,10 @@ class MemoryStore:
                 for event in self._events
                 if window.start_s <= event[0] < window.end_s and (service is None or event[1] == service)
             ]
-        return Events(*map(list, zip(*chosen, strict=True))) if chosen else Events()
+        out = Events()
+        if chosen:
+            out.ts, out.service, out.kind, out.text = map(list, zip(*chosen, strict=True))
+        return out
 
     def services(self) -> list[str]:
         """Every service that is still kept, sorted."""

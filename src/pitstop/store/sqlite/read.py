@@ -41,11 +41,15 @@ def rollups_of(
         rows += connection.execute(query, parameters).fetchall()
     if not rows:
         return Rollups()
-    ts, series, count, sum_ns, min_ns, max_ns, nbytes, hists = map(list, zip(*rows, strict=True))
+    out = Rollups()
+    out.ts, series, out.count, out.sum_ns, out.min_ns, out.max_ns, out.nbytes, out.hist = map(
+        list, zip(*rows, strict=True)
+    )
     unknown = set(series).difference(known)
     if unknown:
         known.update(_series_of(connection, unknown))
-    return Rollups(ts, [known[i] for i in series], count, sum_ns, min_ns, max_ns, nbytes, hists)
+    out.series = [known[i] for i in series]
+    return out
 
 
 def matching_ids(connection: sqlite3.Connection, match: Match) -> list[int] | None:
@@ -116,7 +120,10 @@ def events_of(connection: sqlite3.Connection, window: Window, service: str | Non
         query += " AND service = ?"
         parameters.append(service)
     rows = connection.execute(query + " ORDER BY ts, worker, seq, n", parameters).fetchall()
-    return Events(*map(list, zip(*rows, strict=True))) if rows else Events()
+    out = Events()
+    if rows:
+        out.ts, out.service, out.kind, out.text = map(list, zip(*rows, strict=True))
+    return out
 
 
 def services_of(connection: sqlite3.Connection) -> list[str]:

@@ -159,7 +159,8 @@ class SqliteStore:
         _log.error("%s; it was renamed to %s and a fresh one begun", reason, aside)
         now_s = int(self._clock.now_s())
         text = f"the store was damaged and set aside as {aside}"
-        events = Events([now_s], [""], ["store"], [text])
+        events = Events()
+        events.ts, events.service, events.kind, events.text = [now_s], [""], ["store"], [text]
         self._append(Batch(f"store-{os.getpid()}-{now_s}", 1, events=events))
 
 

@@ -137,7 +137,7 @@ def _series(connection: sqlite3.Connection, batch: Batch, names: Names, added: A
         insert = (
             "INSERT INTO series (service, tenant, kind, name, parent, outcome, seen_s) VALUES (?, ?, ?, ?, ?, ?, ?)"
         )
-        new[series] = row[0] if row else connection.execute(insert, (*series, ts)).lastrowid
+        new[series] = int(row[0] if row else connection.execute(insert, (*series, ts)).lastrowid or 0)
     return [known[series] if series in known else new[series] for series in batch.rollups.series]
 
 
