@@ -22,9 +22,8 @@ def fault(where: str) -> None:
     if _faults[where] == 1:
         import logging  # noqa: PLC0415  only when something is wrong
 
-        logging.getLogger("pitstop").warning(
-            "pitstop: a fault of ours in %s; the request went on", where, exc_info=True
-        )
+        cause = sys.exc_info()[1]
+        logging.getLogger("pitstop").warning("pitstop: a fault of ours in %s, the request went on: %r", where, cause)
 
 
 def faults() -> dict[str, int]:

@@ -44,19 +44,8 @@ class ByMethod(dict[str, Names]):
         return self._other
 
 
-class Background(dict[str, str]):
-    """From a request's name to that of the work it leaves behind: ``background GET /items``."""
-
-    def __missing__(self, name: str) -> str:
-        background = f"background {name}"
-        if len(self) < CAPACITY:
-            self[name] = background
-        return background
-
-
 BY_METHOD = ByMethod()
 WEBSOCKETS = Names("WS")
-BACKGROUND = Background()
 
 
 def outcome_of(status: object) -> str:

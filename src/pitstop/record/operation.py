@@ -7,6 +7,8 @@ from contextvars import ContextVar
 from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
+from pitstop.model.series import TASK
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -38,6 +40,7 @@ class Operation:
     attrs: Mapping[str, object] | None = None
     traceparent: bytes | None = None
     known_trace_id: str | None = None
+    background: Operation | None = None
 
     start_ns = 0
 
@@ -59,6 +62,17 @@ class Operation:
         if top.known_trace_id is None:
             top.known_trace_id = _trace_id_of(top.traceparent) or os.urandom(16).hex()
         return top.known_trace_id
+
+    def left_behind(self) -> Operation:
+        """The operation of the work that goes on after this one has ended, such as a background task."""
+        after = self.background
+        if after is None:
+            after = Operation(TASK, self.end_ns)
+            after.name = f"background {self.name}"
+            after.weight = self.weight
+            after.tenant = self.tenant
+            self.background = after
+        return after
 
     def __repr__(self) -> str:
         return f"Operation({self.kind} {self.name!r:.80} {self.outcome!r:.20} {self.duration_ns / 1e6:.3f} ms)"

@@ -126,6 +126,8 @@ class Recorder:
         if root.end_ns:
             operation.weight = root.weight
             operation.tenant = root.tenant
+            if operation.start_ns >= root.end_ns:
+                operation.root = root.left_behind()
             self.finish(operation, operation.end_ns)
             return
         operation.root = None
