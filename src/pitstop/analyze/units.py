@@ -60,23 +60,18 @@ def milliseconds_text(seconds: float | None) -> str:
 
 
 def count_text(number: float | None) -> str:
-    """Whole below 10,000 with a thin gap, then ``12.3 k``, ``1.2 M``."""
+    """A number of things, or of things a second: ``999``, ``3.4 k``, ``1.2 M``, ``0.42``."""
     if number is None:
         return NO_DATA
     for size, name in _LARGE:
-        if abs(number) >= size * (10 if name == "k" else 1):
+        if abs(float(figures(number))) >= size:
             return f"{figures(number / size)} {name}"
-    return str(number) if isinstance(number, int) else figures(number)
+    return figures(number)
 
 
 def rate_text(per_s: float | None) -> str:
-    """Events a second to three figures, ``3.4 k`` from a thousand on: for a column headed "/s"."""
-    if per_s is None:
-        return NO_DATA
-    for size, name in _LARGE:
-        if abs(per_s) >= size:
-            return f"{figures(per_s / size)} {name}"
-    return figures(per_s)
+    """Events a second, for a column headed "/s"."""
+    return count_text(per_s)
 
 
 def ratio_text(ratio: float | None) -> str:
@@ -97,7 +92,7 @@ def bytes_text(number: float | None) -> str:
     if number is None:
         return NO_DATA
     for size, name in _BYTES:
-        if abs(number) >= size:
+        if abs(float(figures(number))) >= size:
             return f"{figures(number / size)} {name}"
     return f"{figures(number)} B"
 

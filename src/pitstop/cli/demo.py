@@ -5,14 +5,10 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import typer  # noqa: TC002  typer reads the annotations
 
 from pitstop.model.errors import NotFoundError
-
-if TYPE_CHECKING:
-    from typing import NoReturn
 
 SCRIPT = Path("examples/shop/demo.py")
 
@@ -25,7 +21,7 @@ def script(folders: tuple[Path, ...]) -> Path:
     raise NotFoundError(f"{SCRIPT} is not here; it comes with a clone of the project, where 'make demo' runs it, too")
 
 
-def demo(context: typer.Context) -> NoReturn:
+def demo(context: typer.Context) -> None:
     """A sample shop under traffic, with its dashboard (in a clone of the project). Ctrl-C stops all of it."""
     found = script((Path.cwd(), Path(__file__).resolve().parents[3]))
     os.execv(sys.executable, [sys.executable, str(found), *context.args])  # noqa: S606  no shell: our own script

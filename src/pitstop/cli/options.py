@@ -22,12 +22,14 @@ _LATEST_S = 253_402_300_799  # the end of the year 9999, where calendars end
 
 StoreUrl = Annotated[
     str | None,
-    typer.Option("--store", metavar="URL", help="Where measurements are. [env: PITSTOP_STORE; sqlite:///pitstop.db]"),
+    typer.Option(
+        "--store", metavar="URL", help="Where measurements are; else PITSTOP_STORE, else sqlite:///pitstop.db."
+    ),
 ]
 Service = Annotated[str | None, typer.Option("--service", metavar="NAME", help="Only this service; default all.")]
 Last = Annotated[
     str | None,
-    typer.Option("--last", metavar="LENGTH", help=f"Up to now: 90s, 15m, 1h, 7d … [default: {DEFAULT_LAST}]"),
+    typer.Option("--last", metavar="LENGTH", help=f"Up to now: 90s, 1h, 7d …; default {DEFAULT_LAST}."),
 ]
 From = Annotated[str | None, typer.Option("--from", metavar="TIME", help="Begin: ISO 8601 (UTC if no zone) or Unix s.")]
 To = Annotated[str | None, typer.Option("--to", metavar="TIME", help="End, excluded; default now.")]

@@ -68,7 +68,7 @@ def _print_head(seen: Overview, grade: Health, verdict: Verdict) -> None:
     terminal.print_fields(
         [
             ("health", f"{grade.letter}  {score} of 100  ({grade.note})"),
-            ("requests", f"{units.count_text(stats.requests)}  ({units.rate_text(stats.rate_per_s)}/s)"),
+            ("requests", f"{units.count_text(stats.requests)}  ({units.count_text(stats.rate_per_s)}/s)"),
             ("errors", f"{units.ratio_text(stats.error_ratio)}  ({units.count_text(stats.errors)})"),
             ("answered", f"{units.ratio_text(seen.uptime_ratio)} without a server error"),
             (

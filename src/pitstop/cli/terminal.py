@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,23 +22,27 @@ _GAP = 2
 _NARROWEST_NAME = 12
 
 STATUS = {
-    "good": ("●", "green"),
-    "ok": ("●", "green"),
-    "warning": ("▲", "yellow"),
+    "good": ("✓", "green"),
+    "ok": ("✓", "green"),
+    "warning": ("!", "yellow"),
     "slow": ("◆", "dark_orange"),
-    "critical": ("■", "red"),
-    "bad": ("■", "red"),
+    "critical": ("▲", "red"),
+    "bad": ("▲", "red"),
     "no data": ("○", "dim"),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column's head, with the unit in it. One column of a table may be a `name`: it gives way when room is short."""
+    """A column's head, with the unit in it.
+
+    When room is short, a column that is `spare` is left out and then the `name`, one in a table, is cut.
+    """
 
     head: str
     left: bool = False
     name: bool = False
+    spare: bool = False
 
 
 def console() -> Console:
@@ -63,9 +68,13 @@ def print_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> Non
     from pitstop.analyze.units import cut_middle  # noqa: PLC0415
 
     out = console()
+    widths = _widths(columns, rows)
+    if _room(out.width, widths) < 0 and any(column.spare for column in columns):
+        kept = [i for i, column in enumerate(columns) if not column.spare]
+        columns, rows = [columns[i] for i in kept], [[row[i] for i in kept] for row in rows]
+        widths = _widths(columns, rows)
     shown = [[_shaped(cell) for cell in row] for row in rows]
-    widths = [max([len(column.head), *(len(row[i]) for row in shown)]) for i, column in enumerate(columns)]
-    room = min(out.width, _WIDEST) - sum(widths) - _GAP * (len(columns) - 1)
+    room = _room(out.width, widths)
     for i, column in enumerate(columns):
         if column.name and room < 0:
             widths[i] = max(_NARROWEST_NAME, widths[i] + room)
@@ -83,10 +92,14 @@ def print_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> Non
 
 def print_fields(fields: Sequence[tuple[str, str]]) -> None:
     """A label and its value on each line, the values aligned."""
-    width = max(len(label) for label, _ in fields)
+    width = max(len(label) for label, _ in fields) + _GAP
     out = console()
     for label, value in fields:
-        out.print(f"{label.ljust(width)}  {value}")
+        lines = textwrap.wrap(
+            value, min(out.width, _WIDEST) - width, break_long_words=False, break_on_hyphens=False
+        ) or [""]
+        for number, line in enumerate(lines):
+            out.print(f"{'' if number else label:{width}}{line}")
 
 
 def status_text(word: str) -> str:
@@ -95,8 +108,12 @@ def status_text(word: str) -> str:
 
 
 def say(text: str = "", style: str = "") -> None:
-    """A line for a person."""
-    console().print(text, style=style)
+    """Lines for a person, broken between words to fit the width."""
+    out = console()
+    for line in text.split("\n"):
+        out.print(
+            textwrap.fill(line, min(out.width, _WIDEST), break_long_words=False, break_on_hyphens=False), style=style
+        )
 
 
 def title(service: str | None, window: Window) -> str:
@@ -115,6 +132,15 @@ def nothing_recorded(url: str) -> str:
         f"No requests were recorded in this window in {url}.\n"
         "Ask for a longer one with --last 7d, or record a service: pitstop run -- CMD"
     )
+
+
+def _widths(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> list[int]:
+    return [max([len(column.head), *(len(_shaped(row[i])) for row in rows)]) for i, column in enumerate(columns)]
+
+
+def _room(width: int, widths: Sequence[int]) -> int:
+    """What is left of the line; negative when it does not fit."""
+    return min(width, _WIDEST) - sum(widths) - _GAP * (len(widths) - 1)
 
 
 def _shaped(cell: str) -> str:
