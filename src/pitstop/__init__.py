@@ -8,9 +8,18 @@
 Off until `init` or ``pitstop run -- CMD``.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from pitstop.app import flush, init, shutdown
 from pitstop.model.version import __version__
 from pitstop.record import Metric, Operation, Timer, count, current, gauge, recent, span, timeit
+
+if TYPE_CHECKING:
+    from pitstop.instrument.auto import instrument
+else:
+    from pitstop import instrument  # the package, which is callable: no type checker can know that
 
 __all__ = [
     "Metric",
@@ -22,6 +31,7 @@ __all__ = [
     "flush",
     "gauge",
     "init",
+    "instrument",
     "recent",
     "shutdown",
     "span",
