@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pitstop.dashboard.auth.passwords import NOBODY, hash_password, verify_password
+from pitstop.dashboard.auth.passwords import NOBODY, generate_password, hash_password, verify_password
 from pitstop.model import SettingError, StoreUnavailableError, SystemClock
 
 if TYPE_CHECKING:
@@ -80,10 +80,21 @@ class Keyring:
             db.execute("REPLACE INTO user VALUES (?, ?)", (user, hash_password(password)))
             db.execute("DELETE FROM session WHERE user = ?", (user,))
 
-    def has_user(self) -> bool:
-        """Whether anybody can sign in yet."""
+    def make_first_password(self, user: str = ADMIN) -> str | None:
+        """A generated password when there is no user yet, else None. Of several workers at once one gets it."""
         with self._open() as db:
-            return bool(self._given) or db.execute("SELECT 1 FROM user LIMIT 1").fetchone() is not None
+            if db.execute("SELECT 1 FROM user LIMIT 1").fetchone() is not None:
+                return None
+        password = generate_password()
+        with self._open() as db:
+            taken = db.execute("INSERT OR IGNORE INTO user VALUES (?, ?)", (user, hash_password(password))).rowcount
+        return password if taken else None
+
+    def make_new_password(self, user: str = ADMIN) -> str:
+        """A generated password that replaces the one `user` had, and ends all their sessions."""
+        password = generate_password()
+        self.set_password(password, user)
+        return password
 
     def verify(self, user: str, password: str) -> bool:
         """Whether this is `user`'s password; an unknown user takes as long as a known one."""
