@@ -12,7 +12,7 @@ from urllib.parse import quote, urlsplit
 from fastapi import Depends
 from starlette.requests import HTTPConnection, Request  # noqa: TC002  FastAPI reads the annotations
 
-from pitstop.dashboard.auth import Session
+from pitstop.dashboard.auth import Session  # noqa: TC001  FastAPI reads the annotations
 from pitstop.dashboard.desk import base_of, desk_of
 from pitstop.dashboard.faults import RefusalError
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import Request  # noqa: TC002  FastAPI reads the annotations
 from starlette.responses import JSONResponse, Response
 
 from pitstop.dashboard import assets
@@ -114,10 +114,16 @@ def _answer(request: Request, status: int, body: dict[str, Any], headers: dict[s
         return JSONResponse(body, status, headers=headers)
     if "Location" in headers:
         return Response(status_code=status, headers=headers)
-    return page(request, "fault.html", {"status": status, "fault": body["error"], "signed_in": _knows(request)}, status=status, headers=headers)
+    return page(
+        request,
+        "fault.html",
+        {"status": status, "fault": body["error"], "signed_in": _knows(request)},
+        status=status,
+        headers=headers,
+    )
 
 
-def _knows(request: HTTPConnection) -> bool:
+def _knows(request: Request) -> bool:
     try:
         return session_of(request) is not None
     except StoreError:

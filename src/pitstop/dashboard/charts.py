@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pitstop.analyze.units import bytes_text, count_text, duration_text, figures, rate_text, ratio_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from pitstop.analyze import Heatmap, Trend
     from pitstop.analyze.runtime import Gauge
@@ -76,21 +76,14 @@ def heat(heatmap: Heatmap) -> dict[str, Any]:
     }
 
 
-def gauges(
-    lines: Iterable[tuple[str, Gauge]], unit: str, colors: tuple[str, ...], step_s: int, scale: float = 1.0
-) -> dict[str, Any]:
-    """One line a worker and gauge; `unit` is bytes, ratio, s or count. `scale` turns a value into that unit."""
+def gauges(lines: Sequence[tuple[str, Gauge]], unit: str, colors: tuple[str, ...], step_s: int) -> dict[str, Any]:
+    """One line a worker and gauge; `unit` is bytes, ratio, s or count."""
     shown = [
-        {
-            "name": label,
-            "color": colors[i % len(colors)],
-            "ts": gauge.ts,
-            "values": _short([value * scale for value in gauge.values]),
-        }
+        {"name": label, "color": colors[i % len(colors)], "ts": gauge.ts, "values": _short(gauge.values)}
         for i, (label, gauge) in enumerate(lines)
     ]
     write = {"bytes": bytes_text, "ratio": ratio_text, "s": duration_text, "count": count_text}[unit]
-    summary = "; ".join(_summary(str(one["name"]), one["values"], write) for one in shown)
+    summary = "; ".join(_summary(label, gauge.values, write) for label, gauge in lines)
     return {"kind": "lines", "unit": unit, "step_s": step_s, "lines": shown, "summary": summary or "no data"}
 
 

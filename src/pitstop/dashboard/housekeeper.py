@@ -1,4 +1,4 @@
-"""Keeping house while a dashboard runs: whoever holds the store's lease folds tiers, deletes what is old, checkpoints."""
+"""Keeping house while a dashboard runs: the lease's holder folds tiers, deletes what is old, checkpoints."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ _log = logging.getLogger("pitstop")
 
 
 class Housekeeper:
-    """A thread that runs `store.upkeep()` every few seconds while it holds the lease. `retention_s` None: the store's."""
+    """A thread that runs `store.upkeep()` every few seconds while it holds the lease.
+
+    `retention_s` None: the store's own.
+    """
 
     def __init__(self, store: Store, retention_s: int | None = None, every_s: float = EVERY_S) -> None:
         self._store = store

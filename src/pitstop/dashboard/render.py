@@ -1,4 +1,4 @@
-"""Pages from templates: escaped by default, every address below the mount, figures as `pitstop.analyze.units` writes them."""
+"""Pages from templates: escaped by default, every address below the mount, figures as in `pitstop.analyze.units`."""
 
 from __future__ import annotations
 
@@ -49,12 +49,16 @@ def page(
     """The page as an answer. Templates see `values`, and of the request only what they need."""
     scheme = request.cookies.get(SCHEME_COOKIE, "auto")
     base = base_of(request)
-    html = environment().get_template(template).render(
-        base=base,
-        static=f"{base}/static/{assets.revision()}",
-        nonce=request.scope["state"]["nonce"],
-        scheme=scheme if scheme in SCHEMES else "auto",
-        **values,
+    html = (
+        environment()
+        .get_template(template)
+        .render(
+            base=base,
+            static=f"{base}/static/{assets.revision()}",
+            nonce=request.scope["state"]["nonce"],
+            scheme=scheme if scheme in SCHEMES else "auto",
+            **values,
+        )
     )
     return HTMLResponse(html, status, headers=headers)
 

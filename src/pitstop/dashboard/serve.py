@@ -86,5 +86,7 @@ def _bind(host: str, port: int) -> socket.socket:
         listener.bind((host, port))
     except (OSError, OverflowError) as error:
         listener.close()
-        raise SettingError(f"cannot listen on {host}:{port} ({error}); choose another with --port, 0 for any") from error
+        raise SettingError(
+            f"cannot listen on {host}:{port} ({error}); choose another with --port, 0 for any"
+        ) from error
     return listener

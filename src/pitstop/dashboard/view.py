@@ -43,7 +43,7 @@ class View:
     @property
     def baseline_name(self) -> str:
         """What the baseline is called in a sentence."""
-        return {"previous": "the period before", "week": "last week", "none": ""}[self.compare]
+        return {"previous": "the time before", "week": "last week", "none": ""}[self.compare]
 
     def query(self, **changes: str | None) -> str:
         """The address' query for this view with some of it changed; what is the default is left out."""

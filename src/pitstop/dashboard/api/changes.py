@@ -26,7 +26,9 @@ def prune(request: Request, body: PruneIn, session: Changer) -> PruneOut:
     """Delete everything older than a moment, or count what that would be."""
     desk = desk_of(request)
     if body.before_s > desk.clock.now_s():
-        raise SettingError(f"before_s={body.before_s} lies in the future: that would delete everything; take a past one")
+        raise SettingError(
+            f"before_s={body.before_s} lies in the future: that would delete everything; take a past one"
+        )
     rows = desk.store.prune(body.before_s, dry_run=body.dry_run)
     if not body.dry_run:
         desk.answers.forget()

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query, Request
 
 from pitstop import analyze
 from pitstop.dashboard.access import api_reader
-from pitstop.dashboard.api.shapes import Problem, RouteOut, RoutesOut, RuntimeOut, StorageOut, VerdictOut
+from pitstop.dashboard.api.shapes import GaugeOut, Problem, RouteOut, RoutesOut, RuntimeOut, StorageOut, VerdictOut
 from pitstop.dashboard.desk import desk_of
 from pitstop.dashboard.pages.frame import Viewed  # noqa: TC001  FastAPI reads the annotations
 from pitstop.dashboard.pages.routes import ORDERS, ordered
@@ -93,8 +93,7 @@ def runtime(request: Request, view: Viewed) -> RuntimeOut:
         window=found.window,
         step_s=found.step_s,
         gauges=[
-            {"name": one.name, "worker": one.worker, "ts": list(one.ts), "values": list(one.values)}
-            for one in found.gauges
+            GaugeOut(name=one.name, worker=one.worker, ts=list(one.ts), values=list(one.values)) for one in found.gauges
         ],
     )
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, Field
 
-from pitstop.model import Window  # noqa: TC001  pydantic reads the annotations
+from pitstop.model import Window
 
 if TYPE_CHECKING:
     from pitstop.analyze import RouteRow

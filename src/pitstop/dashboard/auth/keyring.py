@@ -117,7 +117,9 @@ class Keyring:
         """The session of a cookie's value, or None: unknown, ended, too old or idle for too long."""
         now_s = int(self._clock.now_s())
         with self._open() as db:
-            row = db.execute("SELECT user, csrf, born_s, seen_s FROM session WHERE id = ?", (_digest(cookie),)).fetchone()
+            row = db.execute(
+                "SELECT user, csrf, born_s, seen_s FROM session WHERE id = ?", (_digest(cookie),)
+            ).fetchone()
             if row is None or row[2] < now_s - SESSION_S or row[3] < now_s - IDLE_S:
                 return None
             if row[3] < now_s - _TOUCH_S:
@@ -201,7 +203,8 @@ def keyring_path(store_url: str) -> Path | None:
 def _check(password: str) -> None:
     if len(password) < SHORTEST_PASSWORD:
         raise SettingError(
-            f"the password has {len(password)} characters, it needs at least {SHORTEST_PASSWORD}; leave it out to get one"
+            f"the password has {len(password)} characters, it needs at least {SHORTEST_PASSWORD}; "
+            "leave it out and one is generated"
         )
 
 

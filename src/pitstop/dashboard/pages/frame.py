@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import Depends, Query, Request  # noqa: TC002  FastAPI reads the annotations
+from fastapi import Depends, Query, Request
 
 from pitstop.dashboard.access import page_reader
 from pitstop.dashboard.auth import Session
 from pitstop.dashboard.desk import base_of, desk_of
 from pitstop.dashboard.view import COMPARISONS, RANGES, View, parse_view
 
-MENU = (("overview", "Overview", "/", "o"), ("routes", "Routes", "/routes", "r"), ("runtime", "Runtime", "/runtime", "u"), ("storage", "Storage", "/storage", "s"))  # fmt: skip
+MENU = (
+    ("overview", "Overview", "/", "o"),
+    ("routes", "Routes", "/routes", "r"),
+    ("runtime", "Runtime", "/runtime", "u"),
+    ("storage", "Storage", "/storage", "s"),
+)
+"""Name, label, path and the key after ``g``; only pages that exist."""
+
 COMPARISON_NAMES = {"previous": "previous period", "week": "last week", "none": "nothing"}
 _REFRESH_S = ((900, 2), (3_600, 5), (21_600, 15), (86_400, 30))  # a window up to so long is drawn anew so often
 _REFRESH_LONG_S = 60
@@ -45,9 +52,7 @@ def frame(request: Request, session: Session, view: View, *, current: str, title
         "view": view,
         "menu": [(name, label, base + target + view.query(), key) for name, label, target, key in MENU],
         "ranges": [(name, name[:-1] + "\u00a0" + name[-1], _address(request, view, last=name)) for name in RANGES],
-        "comparisons": [
-            (name, COMPARISON_NAMES[name], _address(request, view, compare=name)) for name in COMPARISONS
-        ],
+        "comparisons": [(name, COMPARISON_NAMES[name], _address(request, view, compare=name)) for name in COMPARISONS],
         "comparison_name": COMPARISON_NAMES[view.compare],
         "services": [
             (name, name or "all services", _address(request, view, service=name or None))

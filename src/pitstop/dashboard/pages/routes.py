@@ -62,7 +62,9 @@ def routes(
 
 
 @router.get("/route")
-def route(request: Request, session: Reader, view: Viewed, route: Annotated[str, Query(max_length=LONGEST_NAME)]) -> Response:
+def route(
+    request: Request, session: Reader, view: Viewed, route: Annotated[str, Query(max_length=LONGEST_NAME)]
+) -> Response:
     """One route."""
     values = frame(request, session, view, current="routes", title=route)
     try:

@@ -66,7 +66,7 @@ const kinds = {
   heatmap(d) {
     const low = Math.max(1e-6, d.lower[0] ?? 1e-3), high = Math.max(low * 10, d.upper.at(-1) ?? 1);
     const highest = Math.log1p(most(d.cells.map((c) => c[2])));
-    const option = frame({ ...range(), y: { type: "log", min: low, max: high, splitLine: { lineStyle: { color: color("line") } }, axisLabel: { color: color("faint"), fontSize: 11, formatter: (v) => format.duration(v), showMinLabel: false, showMaxLabel: false } }, left: 52 });
+    const option = frame({ ...range(), y: { type: "log", logBase: high / low < 300 ? 2 : 10, min: low, max: high, splitLine: { lineStyle: { color: color("line") } }, axisLabel: { color: color("faint"), fontSize: 11, formatter: (v) => format.duration(v), showMinLabel: false, showMaxLabel: false } }, left: 52 });
     const fill = color("p99");
     option.series = [{
       type: "custom", clip: true, data: d.cells.map(([c, r, n]) => [d.ts[c] * 1000, Math.max(low, d.lower[r]), Math.max(low, d.upper[r]), n]), encode: { x: 0, y: [1, 2] },
@@ -144,6 +144,8 @@ function show(entry, data) {
   entry.plot.setAttribute("aria-label", data.summary);
   const small = document.querySelector(`[data-note="${CSS.escape(entry.plot.dataset.chart)}"]`);
   if (note && small) small.textContent = note;
+  const legend = document.querySelector(`[data-legend="${CSS.escape(entry.plot.dataset.chart)}"]`);
+  if (legend && data.kind === "lines") legend.replaceChildren(...data.lines.slice(0, 6).map((one) => { const mark = el("i"); mark.style.borderColor = color(one.color); return el("span", {}, mark, one.name); }));
 }
 
 function listen(entry) {
