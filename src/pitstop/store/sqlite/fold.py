@@ -145,7 +145,7 @@ def _fold_samples_piece(connections: Connections, finer: Tier, coarser: Tier, no
         end_s = target_s if beyond is None else min(target_s, max(start_s + unit, beyond[0] // unit * unit))
         before = connection.total_changes
         connection.execute(
-            f"INSERT OR REPLACE INTO {coarser.name} SELECT ts / {unit} * {unit}, gauge, value FROM "  # noqa: S608
+            f"INSERT OR REPLACE INTO {coarser.name} (ts, gauge, value) SELECT ts / {unit} * {unit}, gauge, value FROM "  # noqa: S608
             f"(SELECT max(ts) AS ts, gauge, value FROM {finer.name} WHERE ts >= ? AND ts < ?"
             f" GROUP BY ts / {unit}, gauge)",
             (start_s, end_s),

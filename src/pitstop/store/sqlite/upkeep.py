@@ -28,6 +28,8 @@ LOG_BYTES = 10_000_000  # of the write-ahead log, before it is folded into the d
 CHECKPOINT_TIMEOUT_MS = 20  # a checkpoint that waits for a reader holds up every writer
 VACUUM_PAGES = 256
 TIDY_EVERY_S = 6 * HOUR_S
+STEP_S = 60
+BELIEVED_AFTER_S = 600
 HOUSE_STEP_S = 10  # how exactly the house's clock is written down
 FUTURE_S = 5.0  # a lease taken later than this from now is from before a step of the clock
 KEYS = {"rollup": "ts, series, worker, seq", "sample": "ts, gauge", "event": "ts, worker, seq, n"}
@@ -42,14 +44,34 @@ class House:
         self._round = threading.Lock()
         self._last_ns = clock.monotonic_ns()
         self._tidied_ns: int | None = None
+        self._steady: tuple[float, int] | None = None
+        self._stepped_ns: int | None = None
 
     def round(self, retention_s: int) -> Upkeep:
         """One bounded round of everything; one thread at a time."""
         with self._round:
-            now_s = self.now_s()
-            folded = fold.fold_rollups(self._connections, now_s) + fold.fold_samples(self._connections, now_s)
-            deleted = self.retain(now_s, retention_s)
+            steady_s = self.steady_s()
+            folded = fold.fold_rollups(self._connections, steady_s) + fold.fold_samples(self._connections, steady_s)
+            deleted = self.retain(self.now_s(), retention_s)
             return Upkeep(folded, deleted, self.checkpoint(LOG_BYTES), self.vacuum())
+
+    def steady_s(self) -> int:
+        """Time for folding: the wall clock's, unless that stepped by more than a minute in the last ten.
+
+        Marks that a clock gone ahead has moved stay there, and everything is late for them until it is that time.
+        """
+        wall_s, tick_ns = self._clock.now_s(), self._clock.monotonic_ns()
+        if self._steady is not None:
+            then_s, then_ns = self._steady
+            expected_s = then_s + (tick_ns - then_ns) / 1e9
+            if wall_s > expected_s + STEP_S:
+                if self._stepped_ns is None:
+                    self._stepped_ns = tick_ns
+                if tick_ns - self._stepped_ns < BELIEVED_AFTER_S * 1e9:
+                    return int(expected_s)
+        self._stepped_ns = None
+        self._steady = (wall_s, tick_ns)
+        return int(wall_s)
 
     def now_s(self) -> int:
         """The house's own time: the wall clock's, unless that is more than a day ahead of it."""

@@ -22,7 +22,11 @@ Values = tuple[int, int, int, int, int, bytes]  # count, sum_ns, min_ns, max_ns,
 Row = tuple[int, int, int, int, int, int, int, int, int, bytes]  # ts, series, worker, seq and the values
 Gauge = tuple[str, str, str]  # service, worker, name
 
-INSERT_ROLLUP = "INSERT INTO {name} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+# columns are named everywhere: one that was added to an old table stands last there
+INSERT_ROLLUP = (
+    "INSERT INTO {name} (ts, series, worker, seq, count, sum_ns, min_ns, max_ns, nbytes, hist)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
 
 
 class Names:
@@ -211,7 +215,7 @@ def _append_samples(
         # the last value of a second counts; a late one never replaces what was folded
         verb = "IGNORE" if place else "REPLACE"
         before = connection.total_changes
-        connection.executemany(f"INSERT OR {verb} INTO {tier.name} VALUES (?, ?, ?)", chosen)  # noqa: S608
+        connection.executemany(f"INSERT OR {verb} INTO {tier.name} (ts, gauge, value) VALUES (?, ?, ?)", chosen)  # noqa: S608
         count_rows(connection, tier.name, connection.total_changes - before)
 
 
@@ -222,5 +226,6 @@ def _append_events(connection: sqlite3.Connection, events: Events, worker: int, 
             zip(events.ts, events.service, events.kind, events.text, strict=True)
         )
     ]
-    connection.executemany("INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+    insert = "INSERT INTO event (ts, worker, seq, n, service, kind, text) VALUES (?, ?, ?, ?, ?, ?, ?)"
+    connection.executemany(insert, rows)
     count_rows(connection, "event", len(rows))
