@@ -13,15 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SOURCE = Path(__file__).parents[2] / "src" / "pitstop"
-FRAMEWORKS = {
-    "django",
-    "flask",
-    "litestar",
-    "starlette",
-    "fastapi",
-    "werkzeug",
-    "gevent",
-}  # only where the host has them
+# imported in functions, where the host has them
+FRAMEWORKS = {"asgiref", "django", "fastapi", "flask", "gevent", "litestar", "starlette", "werkzeug"}
 FILES = [
     SOURCE / "__init__.py",
     SOURCE / "app.py",
