@@ -184,7 +184,7 @@ class Traffic:
         with connect(f"ws://{self._address}{ask.path}", open_timeout=TIMEOUT_S) as socket:
             for _ in socket:
                 pass
-        return "101"
+            return str(socket.protocol.close_code)
 
 
 def _send(connection: http.client.HTTPConnection, ask: Ask) -> str:
@@ -192,7 +192,9 @@ def _send(connection: http.client.HTTPConnection, ask: Ask) -> str:
     connection.request(ask.method, ask.path, json.dumps(ask.body) if ask.body is not None else None, headers)
     with connection.getresponse() as response:
         response.read()
-        return str(response.status)
+    if response.status >= http.client.INTERNAL_SERVER_ERROR:
+        connection.close()  # servers hang up after an exception, and do not always say so
+    return str(response.status)
 
 
 def of_day(days: float) -> float:

@@ -78,6 +78,8 @@ class Service:
                     response.read()
                     pid = int(response.getheader("X-Pid", "0"))
                     answers.append(Answer(name, response.status, pid, time.monotonic()))
+                if response.status >= http.client.INTERNAL_SERVER_ERROR:
+                    connection.close()  # uvicorn hangs up after an exception, without saying so
             connection.close()
 
         senders = [threading.Thread(target=send) for _ in range(threads)]
