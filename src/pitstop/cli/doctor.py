@@ -28,6 +28,8 @@ RECENT_S = 3600  # drops and cost of the last hour; older ones are history
 SAFE_SQLITE = (3, 51, 3)  # sqlite.org/wal.html: before, a checkpoint racing a write may reset the log wrongly
 OLDEST_PYTHON = (3, 11)
 
+FAILED, ABSENT = "failed", "absent"  # states of pitstop.instrument.status
+
 State = Literal["ok", "warning", "bad"]
 
 
@@ -118,7 +120,9 @@ def _integrations() -> Iterator[Check]:
     from pitstop.instrument import status  # noqa: PLC0415  only here
 
     for row in status():
-        yield Check(row.name, "ok", row.text)
+        if row.state != ABSENT:
+            name = f"{row.name} {row.version}".rstrip()
+            yield Check(name, "bad" if row.state == FAILED else "ok", row.text)
 
 
 def _of_store(url: str | None) -> Iterator[Check]:

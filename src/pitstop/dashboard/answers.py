@@ -1,8 +1,6 @@
 """What a page or an API call shows, asked of the store once however many ask.
 
-A page needs several answers about the same rows: totals, routes, trend, heatmap, lines. `OneRead` fetches those rows
-once, at the finest step the page wants, and hands them to every question. Whole pages are kept for a second or a few,
-so that a hundred open tabs cost what one does.
+Whole pages are kept for a second or a few, so that a hundred open tabs cost what one does.
 """
 
 from __future__ import annotations
@@ -13,13 +11,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from pitstop import analyze
-from pitstop.model import Match, NotFoundError, Rollups
+from pitstop.dashboard.shared_read import SharedRead
+from pitstop.model import NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pitstop.dashboard.view import View
-    from pitstop.model import Clock, Events, Store, StoreSize, Window
+    from pitstop.model import Clock, Events, Store, StoreSize
 
 T = TypeVar("T")
 
@@ -42,6 +41,7 @@ class OverviewAnswer:
     verdict: analyze.Verdict
     rows: list[analyze.RouteRow]
     base_rows: dict[str, analyze.Stats]
+    slowest: analyze.RouteRow | None
     sparks: dict[str, analyze.Sparkline]
     trend: analyze.Trend
     base_trend: analyze.Trend | None
@@ -70,27 +70,10 @@ class RouteAnswer:
     events: Events
 
 
-class OneRead:
-    """The store, for the questions of one answer: rows of a window and kind are read once.
-
-    Rows finer than asked for are fine for whoever adds them up, so the first read takes the finest step of all.
-    """
-
-    def __init__(self, store: Store, window: Window, step_s: int | None) -> None:
-        self._store = store
-        self._window = window
-        self._step_s = step_s
-        self._read: dict[Match, Rollups] = {}
-
-    def rollups(self, window: Window, match: Match, *, step_s: int | None = None, hist: bool = True) -> Rollups:
-        """As `Store.rollups`; the window must be the one this was made for."""
-        assert window == self._window
-        if step_s is not None and (self._step_s is None or step_s % self._step_s):
-            return self._store.rollups(window, match, step_s=step_s, hist=hist)
-        held = self._read.get(match)
-        if held is None:
-            held = self._read[match] = self._store.rollups(window, match, step_s=self._step_s, hist=hist)
-        return held
+def slowest_of(rows: list[analyze.RouteRow]) -> analyze.RouteRow | None:
+    """The route with the highest P95 among those with enough requests to have one."""
+    enough = [row for row in rows if row.stats.requests >= FEWEST_FOR_SLOWEST]
+    return max(enough, key=lambda row: row.stats.p95_s or 0.0, default=None)
 
 
 class Answers:
@@ -142,15 +125,19 @@ class Answers:
     def _overview(self, view: View) -> OverviewAnswer:
         store, window, service = self._store, view.window, view.service
         step_s = analyze.automatic_step_s(window)
-        read = cast("Store", OneRead(store, window, step_s))
-        now = analyze.overview(read, window, service)
-        rows = analyze.routes(read, window, service)
+        read = SharedRead(store, window, service, step_s)
+        totals, course = read.totals(), read.course()
+        now = analyze.overview(totals, window, service)
+        rows = analyze.routes(totals, window, service)
+        shown = {row.route for row in rows[:FIRST_ROUTES]}
+        slowest = slowest_of(rows)
         base = base_rows = base_trend = None
         if view.baseline is not None:
-            base_read = cast("Store", OneRead(store, view.baseline, step_s))
-            base = analyze.overview(base_read, view.baseline, service)
-            base_rows = analyze.routes(base_read, view.baseline, service)
-            base_trend = analyze.trend(base_read, view.baseline, service, step_s=step_s)
+            base_read = SharedRead(store, view.baseline, service, step_s)
+            base_totals = base_read.totals()
+            base = analyze.overview(base_totals, view.baseline, service)
+            base_rows = analyze.routes(base_totals, view.baseline, service)
+            base_trend = analyze.trend(base_read.course(), view.baseline, service, step_s=step_s)
         return OverviewAnswer(
             now=now,
             base=base,
@@ -159,29 +146,36 @@ class Answers:
             verdict=analyze.verdict_of(rows, base_rows or []),
             rows=rows,
             base_rows={row.route: row.stats for row in base_rows or []},
-            sparks=analyze.sparklines(read, window, service, SPARK_POINTS),
-            trend=analyze.trend(read, window, service, step_s=step_s),
+            slowest=slowest,
+            sparks=analyze.sparklines(
+                read.routes(shown | ({slowest.route} if slowest else set())), window, service, SPARK_POINTS
+            ),
+            trend=analyze.trend(course, window, service, step_s=step_s),
             base_trend=base_trend,
-            heatmap=analyze.heatmap(read, window, service, step_s=step_s),
+            heatmap=analyze.heatmap(course, window, service, step_s=step_s),
             events=store.events(window, service=service),
         )
 
     def _routes(self, view: View) -> RoutesAnswer:
-        store, window, service = self._store, view.window, view.service
-        base = analyze.routes(store, view.baseline, service) if view.baseline else []
+        window, service = view.window, view.service
+        step_s = analyze.automatic_step_s(window)  # divides the step of the lines, which is never finer
+        read = SharedRead(self._store, window, service, step_s)
+        base: list[analyze.RouteRow] = []
+        if view.baseline is not None:
+            base = analyze.routes(self._store, view.baseline, service)
         return RoutesAnswer(
-            rows=analyze.routes(store, window, service),
+            rows=analyze.routes(read.totals(), window, service),
             base_rows={row.route: row.stats for row in base},
-            sparks=analyze.sparklines(store, window, service, SPARK_POINTS),
+            sparks=analyze.sparklines(read.routes(), window, service, SPARK_POINTS),
         )
 
     def _route(self, view: View, route: str) -> RouteAnswer:
         store, window, service = self._store, view.window, view.service
         step_s = analyze.automatic_step_s(window)
-        read = cast("Store", OneRead(store, window, step_s))
+        read = SharedRead(store, window, service, step_s, route).routes()
         base = base_trend = None
         if view.baseline is not None:
-            base_read = cast("Store", OneRead(store, view.baseline, step_s))
+            base_read = SharedRead(store, view.baseline, service, step_s, route).routes()
             base = analyze.route_detail(base_read, view.baseline, service, route)
             base_trend = analyze.trend(base_read, view.baseline, service, route, step_s)
         detail = analyze.route_detail(read, window, service, route)

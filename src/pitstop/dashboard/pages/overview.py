@@ -8,7 +8,7 @@ from starlette.responses import Response  # noqa: TC002  FastAPI reads the annot
 from pitstop.analyze import compare
 from pitstop.dashboard import charts
 from pitstop.dashboard.access import page_reader
-from pitstop.dashboard.answers import FEWEST_FOR_SLOWEST, FIRST_ROUTES
+from pitstop.dashboard.answers import FIRST_ROUTES
 from pitstop.dashboard.desk import desk_of
 from pitstop.dashboard.pages.frame import Reader, Viewed, frame
 from pitstop.dashboard.render import page
@@ -20,11 +20,7 @@ router = APIRouter(dependencies=[Depends(page_reader)])
 def overview(request: Request, session: Reader, view: Viewed) -> Response:
     """The overview page."""
     answer = desk_of(request).answers.overview(view)
-    slowest = max(
-        (row for row in answer.rows if row.stats.requests >= FEWEST_FOR_SLOWEST),
-        key=lambda row: row.stats.p95_s or 0,
-        default=None,
-    )
+    slowest = answer.slowest
     values = frame(request, session, view, current="overview", title="Overview") | {
         "answer": answer,
         "rows": answer.rows[:FIRST_ROUTES],
