@@ -51,7 +51,8 @@ def test_every_request_is_stored_once_under_its_route_and_status(serve: Callable
     sent = Counter((answer.name, answer.status) for answer in answers)
     item, add, broken = names
     assert set(sent) == {(item, 200), (item, 404), (add, 201), (broken, 500), (UNMATCHED, 404)}
-    assert len({answer.pid for answer in answers} - {0}) > 1, "one worker has answered everything"
+    if "4" in server:  # threads may leave everything to one process
+        assert len({answer.pid for answer in answers} - {0}) > 1, "one worker has answered everything"
     assert service.stored_becomes(sent), f"sent {sent}\nstored {service.stored()}"
     assert service.child.stop(), "the server had to be ended by force"
     assert service.stored() == sent

@@ -1,4 +1,7 @@
-"""A plain ASGI service that sleeps as long as it is asked to, and writes down how long that really took, ns."""
+"""A plain ASGI service that sleeps as long as it is asked to, and writes down how long that really took, ns.
+
+Instrumented by its own line, as close to it as can be, so that the two clocks are read side by side.
+"""
 
 import asyncio
 import os
@@ -6,8 +9,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from time import perf_counter_ns
 from typing import Any
 
+import pitstop
 
-async def app(
+
+async def sleep(
     scope: Mapping[str, Any], _receive: object, send: Callable[[Mapping[str, object]], Awaitable[None]]
 ) -> None:
     if scope["type"] != "http":
@@ -21,3 +26,4 @@ async def app(
 
 
 LEDGER = os.open(os.environ["LEDGER"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+app = pitstop.instrument(sleep)
