@@ -138,6 +138,19 @@ def test_services_are_listed_once_and_sorted(store, make) -> None:
     assert store.services() == ["shop", "till"]
 
 
+def test_a_service_whose_rows_are_gone_is_listed_no_more_and_may_come_back(store, make, clock, settle) -> None:
+    old = make.series(service="old")
+    store.append(make.batch([(make.NOON - 9 * 86_400, old, [1]), (make.NOON - 9, make.series(service="new"), [1])]))
+    settle(store)
+    assert store.services() == ["new", "old"]
+    store.prune(make.NOON - 2 * 86_400)
+    assert (store.services(), store.size().series) == (["new"], 1)
+    clock.pass_s(5)
+    store.append(make.batch([(make.NOON, old, [1])]))
+    assert store.services() == ["new", "old"]
+    assert make.answer(store, make.NOON, make.NOON + 1, service="old")[old][0] == 1
+
+
 def test_one_holder_has_the_lease_until_it_ends(store, clock) -> None:
     assert store.lease("a", 10)
     assert not store.lease("b", 10)

@@ -75,7 +75,9 @@ def test_children_forked_while_the_parent_writes_lose_and_double_nothing(path) -
     got = store.rollups(Window(0, NOW * 2), Match())
     print(done[0], sum(got.count))
     """
-    run = subprocess.run([*script(program), path], capture_output=True, text=True, timeout=120, env=environment(), check=False)
+    run = subprocess.run(
+        [*script(program), path], capture_output=True, text=True, timeout=120, env=environment(), check=False
+    )
     assert run.returncode == 0, run.stderr
     mine, total = map(int, run.stdout.split())
     assert mine > 20
@@ -102,7 +104,9 @@ def test_a_child_goes_on_when_its_parent_closes_last(path) -> None:
     assert os.waitpid(pid, 0)[1] == 0
     print(sum(SqliteStore(sys.argv[1]).rollups(Window(0, NOW * 2), Match()).count))
     """
-    run = subprocess.run([*script(program), path], capture_output=True, text=True, timeout=60, env=environment(), check=False)
+    run = subprocess.run(
+        [*script(program), path], capture_output=True, text=True, timeout=60, env=environment(), check=False
+    )
     assert (run.returncode, run.stdout.strip()) == (0, "4"), run.stderr
     assert intact(path)
 
@@ -122,7 +126,9 @@ def test_a_fork_in_the_middle_of_a_read_does_not_stop_either(path) -> None:
     store.append(batch("parent", 2))
     print(sum(store.rollups(Window(0, NOW * 2), Match()).count))
     """
-    run = subprocess.run([*script(program), path], capture_output=True, text=True, timeout=60, env=environment(), check=False)
+    run = subprocess.run(
+        [*script(program), path], capture_output=True, text=True, timeout=60, env=environment(), check=False
+    )
     assert (run.returncode, run.stdout.strip()) == (0, "3"), run.stderr
     assert intact(path)
 

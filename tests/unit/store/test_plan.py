@@ -38,10 +38,9 @@ def test_a_day_is_answered_by_hours_with_finer_edges() -> None:
     segments = plan(Window(NOW - DAY_S, NOW), None, usual())
     assert [(s.tier.step_s, (s.end_s - s.start_s) // s.tier.step_s) for s in segments] == [
         (10, 1),  # 12:34:56 … is widened to 12:34:50, for seconds are kept an hour
-        (60, 5),
-        (600, 2),
+        (300, 5),
         (HOUR_S, 23),
-        (600, 3),
+        (300, 6),
         (60, 4),
         (10, 3),
         (1, 26),

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 BUSY_TIMEOUT_MS = 5000
 FORK_WAIT_S = 0.25  # a flush takes 2 ms, a long read 75 ms
+FIRST_PAUSE_S = 0.0005
+LONGEST_PAUSE_S = 0.02
 IDLE_CONNECTIONS = 4
 STATEMENTS = 64
 
@@ -78,7 +80,7 @@ class Connections:
         `committed` is called after the commit, before another thread may write.
         """
         with self._writing, self._borrowed() as connection:
-            connection.execute("BEGIN IMMEDIATE")
+            self._begin(connection)
             try:
                 yield connection
                 connection.execute("COMMIT")
@@ -124,6 +126,25 @@ class Connections:
             raise
         finally:
             self._give_back(connection, keep=not broken)
+
+    def _begin(self, connection: sqlite3.Connection) -> None:
+        """Take the write lock. SQLite itself looks again after 1, 2, 5, 10, 15, 20, 25 … ms, which is most of the wait."""
+        deadline = time.monotonic() + self.busy_timeout_ms / 1000
+        pause_s = FIRST_PAUSE_S
+        connection.execute("PRAGMA busy_timeout=0")
+        try:
+            while True:
+                try:
+                    connection.execute("BEGIN IMMEDIATE")
+                except sqlite3.OperationalError as error:
+                    if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                        raise
+                else:
+                    return
+                time.sleep(pause_s)
+                pause_s = min(LONGEST_PAUSE_S, pause_s * 1.1)
+        finally:
+            connection.execute(f"PRAGMA busy_timeout={self.busy_timeout_ms}")
 
     def _take(self) -> sqlite3.Connection:
         with self._changed:

@@ -27,7 +27,7 @@ def script() -> str:
     return "\n".join(
         [
             (_SQL / "0001_create.sql").read_text(encoding="utf-8"),
-            *(rollup_tier.replace("{name}", tier.name) for tier in ROLLUP_TIERS),
+            *(rollup_tier.replace("{name}", tier.name).replace("{key}", tier.key) for tier in ROLLUP_TIERS),
             *(sample_tier.replace("{name}", tier.name) for tier in SAMPLE_TIERS),
         ]
     )
