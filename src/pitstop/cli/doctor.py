@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import typer
 
 from pitstop.cli import FINDING, contract, terminal
-from pitstop.cli.options import AsJson, StoreUrl, opened, store_url
+from pitstop.cli.options import OK, AsJson, StoreUrl, opened, store_url
 from pitstop.model.errors import StoreError
 from pitstop.model.version import __version__
 from pitstop.model.window import Window
@@ -121,8 +121,7 @@ def _integrations() -> Iterator[Check]:
 
     for row in status():
         if row.state != ABSENT:
-            name = f"{row.name} {row.version}".rstrip()
-            yield Check(name, "bad" if row.state == FAILED else "ok", row.text)
+            yield Check(row.name, "bad" if row.state == FAILED else "ok", row.text)
 
 
 def _of_store(url: str | None) -> Iterator[Check]:
@@ -140,7 +139,7 @@ def _store_state(size: StoreSize) -> Check:
     from pitstop.analyze.units import bytes_text  # noqa: PLC0415  numpy
 
     text = f"{size.url}, schema {size.schema}, {bytes_text(size.data_bytes)} and {bytes_text(size.log_bytes)} of log"
-    return Check("store", "ok", text) if size.state == "ok" else Check("store", "bad", f"{text}; {size.state}")
+    return Check("store", "ok", text) if size.state == OK else Check("store", "bad", f"{text}; {size.state}")
 
 
 def housekeeping(size: StoreSize, now_s: float) -> Check:
