@@ -43,13 +43,16 @@ class Clock:
         self.at_s = now_s
 
     def now_s(self) -> float:
+        """Unix time."""
         return self.at_s
 
     def monotonic_ns(self) -> int:
+        """Moves with it."""
         return int(self.at_s * 1e9)
 
 
 def route(number: int, outcome: str = "200") -> Series:
+    """A series."""
     return Series("shop", "", "http", f"GET /route/{number}/{{id}}", "", outcome)
 
 
@@ -64,6 +67,7 @@ def histograms(values: int, kinds: int = 50) -> list[tuple[int, int, int, int, i
 
 
 def columns(rows: Iterable[tuple[int, Series, tuple[int, int, int, int, int, bytes]]]) -> Rollups:
+    """Rows as columns."""
     out = Rollups()
     for ts, series, (count, sum_ns, min_ns, max_ns, nbytes, hist) in rows:
         out.ts.append(ts)
@@ -78,6 +82,7 @@ def columns(rows: Iterable[tuple[int, Series, tuple[int, int, int, int, int, byt
 
 
 def percentile(values: list[float], q: float) -> float:
+    """Of rank q."""
     return sorted(values)[min(len(values) - 1, int(q * len(values)))]
 
 
@@ -92,6 +97,7 @@ def timed(action: Callable[[], object], times: int = 9) -> float:
 
 
 def line(what: str, got: float, unit: str, budget: float | None, note: str = "") -> None:
+    """One line of the table."""
     ratio = f"{got / budget:6.2f} ×" if budget else " " * 8
     print(f"{what:<58} {got:10.2f} {unit:<6} {f'{budget:g}' if budget else '–':>7} {ratio}  {note}", flush=True)
 
@@ -128,6 +134,7 @@ def flusher(path: str, worker: str, start_s: float, how: str, out: str) -> None:
 
 
 def flushes(folder: str, how: str) -> list[float]:
+    """Every flush's time, ms, of all processes; the first five of each are left out."""
     path = f"{folder}/{how}.db"
     keeper = SqliteStore(path)
     keeper.services()
@@ -166,7 +173,7 @@ def flushes(folder: str, how: str) -> list[float]:
 
 
 def history(path: str) -> SqliteStore:
-    """90 days × 100 routes: a row an hour, every minute of the last day, every 10 s of the last hour, 60 s of seconds."""
+    """90 days × 100 routes: hours, minutes of the last day, 10 s of the last hour, seconds of the last minute."""
     clock = Clock(NOW)
     store = SqliteStore(path, clock=clock)
     hours, minutes, seconds = histograms(1000), histograms(50), histograms(3)
@@ -189,6 +196,7 @@ def history(path: str) -> SqliteStore:
 
 
 def questions(store: SqliteStore) -> None:
+    """Fetch times, histograms not decoded."""
     for what, days, step_s, budget in (
         ("24 h", 1, None, 4), ("24 h by 5 min", 1, 300, None), ("7 d", 7, None, 12), ("7 d by hour", 7, 3600, None),
         ("90 d", 90, None, 35), ("90 d by day", 90, DAY_S, None),
@@ -211,6 +219,7 @@ def questions(store: SqliteStore) -> None:
 
 
 def prunes(folder: str) -> None:
+    """Bites out of 2 M rows."""
     path = f"{folder}/prune.db"
     store = SqliteStore(path, clock=Clock(NOW))
     store.services()
@@ -228,7 +237,7 @@ def prunes(folder: str) -> None:
     for bite in range(1, 6):
         raw.execute("UPDATE tier SET floor_s = ? WHERE name = 'rollup_60'", (bite * 6000,))
         begin = time.perf_counter()
-        deleted, _ = store._house._bite("rollup_60")
+        deleted, _ = store._house._bite("rollup_60")  # noqa: SLF001  one bite is what is measured
         taken.append((time.perf_counter() - begin) * 1e3)
         assert deleted == 10_000, deleted
     line("prune 10,000 of 2 M rows", statistics.median(taken), "ms", 10, f"worst of 5: {max(taken):.1f}")
@@ -266,6 +275,7 @@ def small_service(folder: str) -> None:
 
 
 def main() -> None:
+    """Everything, about two minutes."""
     print(f"SQLite {sqlite3.sqlite_version}, Python {sys.version.split()[0]}")
     print(f"{'what':<58} {'measured':>10} {'':<6} {'budget':>7} {'ratio':>8}")
     with tempfile.TemporaryDirectory() as folder:

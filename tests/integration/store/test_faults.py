@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sqlite3
 import subprocess
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,16 +14,23 @@ from pitstop.model import Match, StoreCorruptError, StoreError, StoreNewerError,
 from pitstop.store.sqlite import SqliteStore
 from pitstop.store.sqlite.faults import file_system_of
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from conftest import HandClock, Make, Settle
+
+    from pitstop.model import Batch, Store
+
 
 def raw(path: str) -> sqlite3.Connection:
     return sqlite3.connect(path, isolation_level=None)
 
 
-def one(make):
+def one(make: Make) -> Batch:
     return make.batch([(make.NOON, make.series(), [1])])
 
 
-def counted(store, make) -> int:
+def counted(store: Store, make: Make) -> int:
     return sum(store.rollups(Window(make.NOON - 10, make.NOON + 10), Match()).count)
 
 
@@ -33,7 +40,9 @@ def files(path: str) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("in_log", [False, True])
 @pytest.mark.parametrize("readonly", [False, True])
-def test_a_newer_schema_is_refused_and_left_byte_for_byte(sqlite_store, make, path, in_log, readonly) -> None:
+def test_a_newer_schema_is_refused_and_left_byte_for_byte(
+    sqlite_store: SqliteStore, make: Make, path: str, in_log: bool, readonly: bool
+) -> None:
     sqlite_store.append(one(make))
     sqlite_store.close()
     newer = raw(path)
@@ -58,7 +67,9 @@ def test_a_newer_schema_is_refused_and_left_byte_for_byte(sqlite_store, make, pa
 
 
 @pytest.mark.parametrize("damage", ["first bytes", "every page", "no database", "cut"])
-def test_a_damaged_file_is_set_aside_and_a_fresh_one_begun(path, make, clock, damage) -> None:
+def test_a_damaged_file_is_set_aside_and_a_fresh_one_begun(
+    path: str, make: Make, clock: HandClock, damage: str
+) -> None:
     store = SqliteStore(path, clock=clock)
     store.append(make.batch([(make.NOON, make.series(str(i)), [1, 5, 9]) for i in range(3000)]))
     store.checkpoint()
@@ -91,7 +102,7 @@ def test_a_damaged_file_is_set_aside_and_a_fresh_one_begun(path, make, clock, da
     store.close()
 
 
-def test_a_reader_never_renames_a_damaged_file(path) -> None:
+def test_a_reader_never_renames_a_damaged_file(path: str) -> None:
     Path(path).write_bytes(b"this is a letter, not a database\n" * 200)
     before = files(path)
     store = SqliteStore(path, readonly=True)
@@ -102,7 +113,9 @@ def test_a_reader_never_renames_a_damaged_file(path) -> None:
     assert [p.name for p in Path(path).parent.iterdir()] == [Path(path).name]
 
 
-def test_a_truncated_log_loses_its_end_and_nothing_else(path, make, clock, tmp_path) -> None:
+def test_a_truncated_log_loses_its_end_and_nothing_else(
+    path: str, make: Make, clock: HandClock, tmp_path: Path
+) -> None:
     store = SqliteStore(path, clock=clock)
     for _ in range(5):
         store.append(one(make))
@@ -124,7 +137,7 @@ def test_a_truncated_log_loses_its_end_and_nothing_else(path, make, clock, tmp_p
     store.close()
 
 
-def test_another_process_that_set_the_file_aside_is_followed(path, make, clock) -> None:
+def test_another_process_that_set_the_file_aside_is_followed(path: str, make: Make, clock: HandClock) -> None:
     first, second = SqliteStore(path, clock=clock), SqliteStore(path, clock=clock)
     first.append(one(make))
     second.append(make.batch([(make.NOON, make.series(), [1])], worker="w2"))
@@ -137,7 +150,7 @@ def test_another_process_that_set_the_file_aside_is_followed(path, make, clock) 
     second.close()
 
 
-def test_another_applications_database_is_refused(path, make) -> None:
+def test_another_applications_database_is_refused(path: str, make: Make) -> None:
     other = raw(path)
     other.execute("CREATE TABLE customers (id INTEGER PRIMARY KEY)")
     other.close()
@@ -147,7 +160,7 @@ def test_another_applications_database_is_refused(path, make) -> None:
     assert [name for (name,) in raw(path).execute("SELECT name FROM sqlite_master")] == ["customers"]
 
 
-def test_a_lock_held_for_longer_than_we_wait_loses_nothing(path, make, clock) -> None:
+def test_a_lock_held_for_longer_than_we_wait_loses_nothing(path: str, make: Make, clock: HandClock) -> None:
     store = SqliteStore(path, clock=clock)
     store._connections.busy_timeout_ms = 100
     store.append(one(make))
@@ -167,7 +180,7 @@ def test_a_lock_held_for_longer_than_we_wait_loses_nothing(path, make, clock) ->
     store.close()
 
 
-def test_a_full_file_refuses_and_nothing_of_the_batch_is_in(path, make, clock) -> None:
+def test_a_full_file_refuses_and_nothing_of_the_batch_is_in(path: str, make: Make, clock: HandClock) -> None:
     store = SqliteStore(path, clock=clock)
     store.append(one(make))
     opened = store._connections._configured
@@ -194,7 +207,7 @@ def test_a_full_file_refuses_and_nothing_of_the_batch_is_in(path, make, clock) -
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path):
+def small_disk(tmp_path: Path) -> Iterator[Path]:
     place = tmp_path / "disk"
     place.mkdir()
     mounted = subprocess.run(
@@ -206,7 +219,7 @@ def small_disk(tmp_path: Path):
     subprocess.run(["umount", "-l", str(place)], check=False)
 
 
-def test_a_really_full_disk_refuses_and_recovers_by_itself(small_disk, make, clock) -> None:
+def test_a_really_full_disk_refuses_and_recovers_by_itself(small_disk: Path, make: Make, clock: HandClock) -> None:
     store = SqliteStore(str(small_disk / "p.db"), clock=clock)
     acknowledged = 0
     refused = None
@@ -227,7 +240,7 @@ def test_a_really_full_disk_refuses_and_recovers_by_itself(small_disk, make, clo
     store.close()
 
 
-def test_a_read_only_disk_can_be_read_and_not_written(small_disk, make, clock) -> None:
+def test_a_read_only_disk_can_be_read_and_not_written(small_disk: Path, make: Make, clock: HandClock) -> None:
     store = SqliteStore(str(small_disk / "p.db"), clock=clock)
     store.append(one(make))
     store.close()
@@ -242,7 +255,7 @@ def test_a_read_only_disk_can_be_read_and_not_written(small_disk, make, clock) -
     reader.close()
 
 
-def test_a_folder_that_does_not_exist_is_unavailable_until_it_does(tmp_path, make) -> None:
+def test_a_folder_that_does_not_exist_is_unavailable_until_it_does(tmp_path: Path, make: Make) -> None:
     store = SqliteStore(str(tmp_path / "sub" / "p.db"))
     batch = one(make)
     with pytest.raises(StoreUnavailableError, match="folder"):
@@ -253,11 +266,11 @@ def test_a_folder_that_does_not_exist_is_unavailable_until_it_does(tmp_path, mak
     store.close()
 
 
-def test_a_reader_waits_for_the_first_flush(path, make) -> None:
+def test_a_reader_waits_for_the_first_flush(path: str, make: Make) -> None:
     reader = SqliteStore(path, readonly=True)
     with pytest.raises(StoreUnavailableError, match="no store"):
         reader.services()
-    assert not os.path.exists(path)
+    assert not Path(path).exists()
     writer = SqliteStore(path)
     writer.append(one(make))
     assert reader.services() == ["shop"]
@@ -265,13 +278,13 @@ def test_a_reader_waits_for_the_first_flush(path, make) -> None:
     writer.close()
 
 
-def test_a_network_file_system_is_refused_with_a_clear_word(path, make) -> None:
-    folder = os.path.dirname(os.path.realpath(path))
+def test_a_network_file_system_is_refused_with_a_clear_word(path: str, make: Make) -> None:
+    folder = Path(path).resolve().parent
     table = f"/dev/sda / ext4 rw 0 0\nserver:/export {folder} nfs4 rw 0 0\n"
     store = SqliteStore(path, mounts=lambda: table)
     with pytest.raises(StoreUnavailableError, match=r"network file system \(nfs4\)"):
         store.append(one(make))
-    assert not os.path.exists(path)
+    assert not Path(path).exists()
 
 
 def test_the_longest_mount_decides() -> None:
@@ -282,7 +295,7 @@ def test_the_longest_mount_decides() -> None:
     assert file_system_of("/x.db", "") == ""
 
 
-def test_a_clock_that_jumps_ahead_deletes_nothing(path, make, clock, settle) -> None:
+def test_a_clock_that_jumps_ahead_deletes_nothing(path: str, make: Make, clock: HandClock, settle: Settle) -> None:
     store = SqliteStore(path, clock=clock)
     rows = [(make.NOON - hour * 3600, make.series(), [hour + 1]) for hour in range(200)]
     store.append(make.batch(rows))
@@ -306,7 +319,7 @@ def test_a_clock_that_jumps_ahead_deletes_nothing(path, make, clock, settle) -> 
     store.close()
 
 
-def test_retention_catches_up_after_a_long_pause(path, make, clock, settle) -> None:
+def test_retention_catches_up_after_a_long_pause(path: str, make: Make, clock: HandClock, settle: Settle) -> None:
     store = SqliteStore(path, clock=clock)
     store.append(make.batch([(make.NOON - 80 * 86_400, make.series(), [1])]))
     settle(store)

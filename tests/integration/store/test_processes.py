@@ -46,7 +46,7 @@ def intact(path: str) -> bool:
     return answer == [("ok",)]
 
 
-def test_children_forked_while_the_parent_writes_lose_and_double_nothing(path) -> None:
+def test_children_forked_while_the_parent_writes_lose_and_double_nothing(path: str) -> None:
     program = """
     path = sys.argv[1]
     store = SqliteStore(path)
@@ -85,7 +85,7 @@ def test_children_forked_while_the_parent_writes_lose_and_double_nothing(path) -
     assert intact(path)
 
 
-def test_a_child_goes_on_when_its_parent_closes_last(path) -> None:
+def test_a_child_goes_on_when_its_parent_closes_last(path: str) -> None:
     """With an inherited connection the child would write into a deleted log: SQLite's howtocorrupt.html, 2.6."""
     program = """
     store = SqliteStore(sys.argv[1])
@@ -111,7 +111,7 @@ def test_a_child_goes_on_when_its_parent_closes_last(path) -> None:
     assert intact(path)
 
 
-def test_a_fork_in_the_middle_of_a_read_does_not_stop_either(path) -> None:
+def test_a_fork_in_the_middle_of_a_read_does_not_stop_either(path: str) -> None:
     program = """
     store = SqliteStore(sys.argv[1])
     store.append(batch("parent", 1))
@@ -133,7 +133,7 @@ def test_a_fork_in_the_middle_of_a_read_does_not_stop_either(path) -> None:
     assert intact(path)
 
 
-def test_a_killed_worker_keeps_what_was_acknowledged_exactly_once(path) -> None:
+def test_a_killed_worker_keeps_what_was_acknowledged_exactly_once(path: str) -> None:
     """One line in the ledger, outside the process, for every batch that was acknowledged."""
     program = """
     store, worker = SqliteStore(sys.argv[1]), sys.argv[2]

@@ -7,15 +7,22 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 import pitstop
-
 from pitstop.model import Match, StoreError, Window
 from pitstop.store.sqlite import SqliteStore, schema
 from pitstop.store.sqlite.read import segment_query
 from pitstop.store.sqlite.tiers import KEYS, ROLLUP_TIERS, SAMPLE_TIERS, Segment
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from conftest import HandClock, Make
+
+    from pitstop.store.sqlite.tiers import Tier
 
 
 def listing(path: str) -> set[tuple[str, str]]:
@@ -56,7 +63,9 @@ def old_file(path: str) -> str:
     return path
 
 
-def test_an_old_file_gets_its_columns_keys_and_indexes_and_keeps_its_rows(old_file, make, clock, tmp_path) -> None:
+def test_an_old_file_gets_its_columns_keys_and_indexes_and_keeps_its_rows(
+    old_file: str, make: Make, clock: HandClock, tmp_path: Path
+) -> None:
     store = SqliteStore(old_file, clock=clock)
     store.append(make.batch([(1_790_000_000, make.series("GET /old"), [7])], worker="w2"))
     fresh = SqliteStore(str(tmp_path / "fresh.db"), clock=clock)
@@ -79,7 +88,7 @@ def test_an_old_file_gets_its_columns_keys_and_indexes_and_keeps_its_rows(old_fi
     store.close()
 
 
-def test_an_index_that_somebody_dropped_is_made_again(sqlite_store, path, make) -> None:
+def test_an_index_that_somebody_dropped_is_made_again(sqlite_store: SqliteStore, path: str, make: Make) -> None:
     sqlite_store.append(make.batch([(make.NOON, make.series(), [1])]))
     before = listing(path)
     raw = sqlite3.connect(path)
@@ -90,12 +99,14 @@ def test_an_index_that_somebody_dropped_is_made_again(sqlite_store, path, make) 
     assert listing(path) == before
 
 
-def test_a_reader_says_that_an_old_file_must_be_migrated(old_file) -> None:
+def test_a_reader_says_that_an_old_file_must_be_migrated(old_file: str) -> None:
     with pytest.raises(StoreError, match="old schema 0; run 'pitstop storage migrate'"):
         SqliteStore(old_file, readonly=True).services()
 
 
-def test_a_file_of_this_schema_is_not_written_when_it_is_opened(sqlite_store, path, make) -> None:
+def test_a_file_of_this_schema_is_not_written_when_it_is_opened(
+    sqlite_store: SqliteStore, path: str, make: Make
+) -> None:
     sqlite_store.append(make.batch([(make.NOON, make.series(), [1])]))
     sqlite_store.checkpoint()
     second = SqliteStore(path)
@@ -104,7 +115,7 @@ def test_a_file_of_this_schema_is_not_written_when_it_is_opened(sqlite_store, pa
     second.close()
 
 
-def test_a_fresh_file_has_its_pragmas(sqlite_store, path) -> None:
+def test_a_fresh_file_has_its_pragmas(sqlite_store: SqliteStore) -> None:
     sqlite_store.services()
     with sqlite_store._connections.read() as connection:
         pragmas = ("auto_vacuum", "journal_mode", "synchronous", "wal_autocheckpoint", "busy_timeout")
@@ -125,7 +136,7 @@ store.append(Batch(sys.argv[2], 1, out))
 """
 
 
-def test_eight_processes_start_on_an_empty_file(path) -> None:
+def test_eight_processes_start_on_an_empty_file(path: str) -> None:
     environment = {**os.environ, "PYTHONPATH": str(Path(pitstop.__file__).parents[1])}
     for round_ in range(3):
         file = f"{path}{round_}"
@@ -150,13 +161,13 @@ def test_eight_processes_start_on_an_empty_file(path) -> None:
         store.close()
 
 
-def explained(store: SqliteStore, query: str, parameters) -> str:
+def explained(store: SqliteStore, query: str, parameters: Sequence[object]) -> str:
     with store._connections.read() as connection:
         return " | ".join(row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {query}", parameters))
 
 
 @pytest.mark.parametrize("tier", ROLLUP_TIERS, ids=lambda tier: tier.name)
-def test_reads_of_every_tier_use_the_primary_key(sqlite_store, tier) -> None:
+def test_reads_of_every_tier_use_the_primary_key(sqlite_store: SqliteStore, tier: Tier) -> None:
     segment = Segment(tier, 1_790_000_000, 1_790_000_000 + tier.step_s * 10)
     for ids in (None, list(range(1, 100))):
         plan = explained(sqlite_store, *segment_query(segment, ids, 100, hist=True))
@@ -170,7 +181,7 @@ def test_reads_of_every_tier_use_the_primary_key(sqlite_store, tier) -> None:
 
 
 @pytest.mark.parametrize("table", [*(tier.name for tier in (*ROLLUP_TIERS, *SAMPLE_TIERS)), "event"])
-def test_prunes_and_newest_rows_use_the_primary_key(sqlite_store, table) -> None:
+def test_prunes_and_newest_rows_use_the_primary_key(sqlite_store: SqliteStore, table: str) -> None:
     key = KEYS[table]
     for query, parameters in (
         (f"DELETE FROM {table} WHERE ts < ?", (5,)),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -83,7 +85,7 @@ def test_every_kept_moment_is_covered_once_and_only_edges_are_widened(
         assert segment.end_s % segment.tier.step_s == 0
         reach = tiers[UNITS.index(segment.tier.step_s)]
         assert reach.floor_s <= segment.start_s < segment.end_s <= reach.mark_s
-    for before, after in zip(segments, segments[1:], strict=False):
+    for before, after in pairwise(segments):
         assert before.end_s == after.start_s
     if segments:
         wide = window.aligned(DAY_S)

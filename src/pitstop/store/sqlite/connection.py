@@ -128,7 +128,7 @@ class Connections:
             self._give_back(connection, keep=not broken)
 
     def _begin(self, connection: sqlite3.Connection) -> None:
-        """Take the write lock. SQLite itself looks again after 1, 2, 5, 10, 15, 20, 25 … ms, which is most of the wait."""
+        """Take the write lock. SQLite itself looks again after 1, 2, 5, 10, 15, 20 … ms: most of a wait in vain."""
         deadline = time.monotonic() + self.busy_timeout_ms / 1000
         pause_s = FIRST_PAUSE_S
         connection.execute("PRAGMA busy_timeout=0")

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from pitstop.model.protocols import Upkeep
 from pitstop.store.sqlite import fold
-from pitstop.store.sqlite.tiers import DAY_S, HOUR_S, KEYS, ROLLUP_TIERS, SAMPLE_TIERS, Tier
 from pitstop.store.sqlite.tidy import tidy
+from pitstop.store.sqlite.tiers import DAY_S, HOUR_S, KEYS, ROLLUP_TIERS, SAMPLE_TIERS, Tier
 from pitstop.store.sqlite.write import count_rows, read_reaches
 
 if TYPE_CHECKING:
