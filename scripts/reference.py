@@ -96,9 +96,7 @@ def _option_row(option: Any) -> str:
     else:
         names = ", ".join(f"`{name}`" for name in (*option.opts, *option.secondary_opts))
     metavar = "" if not option.metavar or option.param_type_name == "argument" else f" `{option.metavar}`"
-    default = (
-        f" Default {option.default}." if isinstance(option.default, (int, str)) and option.default is not False else ""
-    )
+    default = f" Default {option.default}." if option.default and isinstance(option.default, (int, str)) else ""
     meaning = (option.help or "").replace("|", "\\|")
     return f"| {names}{metavar} | {meaning}{default} |\n"
 
