@@ -1,4 +1,4 @@
-"""What the SQLite store costs: flushes of eight processes, questions over 24 h, 7 d and 90 d, prunes, bytes.
+"""What the SQLite store costs: flushes of eight processes, questions over 24 h, 7 d and 90 d, prunes, bytes. Two to three minutes.
 
     python bench/store.py
 
