@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -101,7 +101,7 @@ def serve(tmp_path: Path) -> Iterator[Callable[[list[str]], Server]]:
     def start(command: list[str], *, recorded: bool = True, **environment: str) -> Server:
         port = free_port()
         store = f"sqlite:///{tmp_path}/pitstop.db"
-        bin_folder = os.path.dirname(sys.executable)
+        bin_folder = Path(sys.executable).parent
         argv = [part.format(port=port) for part in command]
         if recorded:
             argv = [sys.executable, "-m", "pitstop.instrument.run", "--", *argv]
@@ -123,15 +123,7 @@ def serve(tmp_path: Path) -> Iterator[Callable[[list[str]], Server]]:
         yield start
     finally:
         for server in servers:
-            with _gone():
+            with suppress(ProcessLookupError):
                 os.killpg(server.process.pid, signal.SIGKILL)
             server.process.wait(STOP_S)
         log.close()
-
-
-@contextmanager
-def _gone() -> Iterator[None]:
-    try:
-        yield
-    except ProcessLookupError:
-        pass

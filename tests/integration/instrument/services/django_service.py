@@ -36,10 +36,10 @@ urlpatterns = [
 def _handler(kind: str) -> object:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "django_service")
     if kind == "asgi":
-        from django.core.asgi import get_asgi_application
+        from django.core.asgi import get_asgi_application  # noqa: PLC0415  needs settings
 
         return get_asgi_application()
-    from django.core.wsgi import get_wsgi_application
+    from django.core.wsgi import get_wsgi_application  # noqa: PLC0415  needs settings
 
     return get_wsgi_application()
 
