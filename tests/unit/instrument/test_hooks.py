@@ -1,4 +1,4 @@
-# ruff: noqa: ANN001, ANN002, ANN201, ANN202, ANN204, ARG001, PLC0415, PLR0917  fixtures are known by name, applications by their protocol
+# ruff: noqa: ANN001, ANN201, ARG001, PLC0415  fixtures are known by name, applications by their protocol
 """`pitstop run` attaches to what a program imports, and to nothing else, without changing what the program sees."""
 
 from __future__ import annotations
