@@ -45,7 +45,7 @@ def function() -> None:
 
 def with_span() -> None:
     """A span with two attributes."""
-    with pitstop.span("price basket", items=3, currency="EUR"):
+    with pitstop.span("price basket", {"items": 3, "currency": "EUR"}):
         pass
 
 
