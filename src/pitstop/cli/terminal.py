@@ -20,6 +20,7 @@ PLAIN_WIDTH = 80  # where the width is not known: what every terminal has
 _WIDEST = 120  # a line longer than that is hard to follow
 _GAP = 2
 _NARROWEST_NAME = 12
+_COMFORTABLE_NAME = 40  # below, spare columns make room for it
 
 STATUS = {
     "good": ("✓", "green"),
@@ -69,7 +70,9 @@ def print_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> Non
 
     out = console()
     widths = _widths(columns, rows)
-    if _room(out.width, widths) < 0 and any(column.spare for column in columns):
+    name = max((width for width, column in zip(widths, columns, strict=True) if column.name), default=0)
+    room = _room(out.width, widths)
+    if room < 0 and name + room < _COMFORTABLE_NAME:
         kept = [i for i, column in enumerate(columns) if not column.spare]
         columns, rows = [columns[i] for i in kept], [[row[i] for i in kept] for row in rows]
         widths = _widths(columns, rows)
@@ -96,7 +99,7 @@ def print_fields(fields: Sequence[tuple[str, str]]) -> None:
     out = console()
     for label, value in fields:
         lines = textwrap.wrap(
-            value, min(out.width, _WIDEST) - width, break_long_words=False, break_on_hyphens=False
+            printable(value), min(out.width, _WIDEST) - width, break_long_words=False, break_on_hyphens=False
         ) or [""]
         for number, line in enumerate(lines):
             out.print(f"{'' if number else label:{width}}{line}")
@@ -110,10 +113,19 @@ def status_text(word: str) -> str:
 def say(text: str = "", style: str = "") -> None:
     """Lines for a person, broken between words to fit the width."""
     out = console()
-    for line in text.split("\n"):
+    for line in map(printable, text.split("\n")):
         out.print(
             textwrap.fill(line, min(out.width, _WIDEST), break_long_words=False, break_on_hyphens=False), style=style
         )
+
+
+def printable(text: str) -> str:
+    """`text` without characters that would steer the terminal: what is recorded may be hostile."""
+    return (
+        text
+        if text.isprintable()
+        else "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+    )
 
 
 def title(service: str | None, window: Window) -> str:
@@ -144,7 +156,7 @@ def _room(width: int, widths: Sequence[int]) -> int:
 
 
 def _shaped(cell: str) -> str:
-    return f"{STATUS[cell][0]} {cell}" if cell in STATUS else cell
+    return f"{STATUS[cell][0]} {cell}" if cell in STATUS else printable(cell)
 
 
 def _line(cells: Sequence[str], columns: Sequence[Column], widths: Sequence[int]) -> str:

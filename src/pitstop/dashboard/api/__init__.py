@@ -1,0 +1,9 @@
+"""The JSON API, ``/api/v1``. Its OpenAPI document is its contract."""
+
+from fastapi import APIRouter
+
+from pitstop.dashboard.api import changes, export, live, reading
+
+router = APIRouter(prefix="/api/v1")
+for _one in (reading.router, export.router, changes.router, live.router):
+    router.include_router(_one)

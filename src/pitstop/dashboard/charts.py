@@ -1,0 +1,111 @@
+"""What the browser draws, as plain values, and the sentence that says the same to whoever cannot see it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pitstop.analyze.units import bytes_text, count_text, duration_text, figures, rate_text, ratio_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from pitstop.analyze import Heatmap, Trend
+    from pitstop.analyze.runtime import Gauge
+    from pitstop.model import Events
+
+_FIGURES = 5  # of a value on its way to a pixel
+MOST_EVENTS = 40  # labelled lines in one chart; the newest are kept
+
+
+def latency(trend: Trend, base: Trend | None, base_name: str) -> dict[str, Any]:
+    """Average, P50, P95, P99 over time, and the P95 it is compared with, step by step."""
+    return {
+        "kind": "latency",
+        "ts": trend.ts,
+        "step_s": trend.step_s,
+        "mean": _short(trend.mean_s),
+        "p50": _short(trend.p50_s),
+        "p95": _short(trend.p95_s),
+        "p99": _short(trend.p99_s),
+        "base": _short(base.p95_s[: len(trend.ts)]) if base and any(base.requests) else [],
+        "base_name": f"P95 {base_name}",
+        "summary": _summary("P95", trend.p95_s, duration_text),
+    }
+
+
+def traffic(trend: Trend) -> dict[str, Any]:
+    """Requests and errors a second."""
+    errors = [
+        None if ratio is None or rate is None else ratio * rate
+        for ratio, rate in zip(trend.error_ratio, trend.rate_per_s, strict=True)
+    ]
+    return {
+        "kind": "traffic",
+        "ts": trend.ts,
+        "step_s": trend.step_s,
+        "rate": _short(trend.rate_per_s),
+        "errors": _short(errors),
+        "summary": f"{_summary('requests a second', trend.rate_per_s, rate_text)}; "
+        f"{_summary('errors a second', errors, rate_text)}",
+    }
+
+
+def heat(heatmap: Heatmap) -> dict[str, Any]:
+    """Counts by time and duration, the empty cells left out: ``[column, row, count]``."""
+    cells = [
+        (column, row, count) for column, rows in enumerate(heatmap.counts) for row, count in enumerate(rows) if count
+    ]
+    middle = ""
+    if cells:
+        by_row: dict[int, int] = {}
+        for _, row, count in cells:
+            by_row[row] = by_row.get(row, 0) + count
+        most = max(by_row, key=by_row.__getitem__)
+        middle = (
+            f"most requests took {duration_text(heatmap.lower_s[most])} to {duration_text(heatmap.upper_s[most])}; "
+            f"the longest up to {duration_text(heatmap.upper_s[-1])}"
+        )
+    return {
+        "kind": "heatmap",
+        "ts": heatmap.ts,
+        "step_s": heatmap.step_s,
+        "lower": _short(heatmap.lower_s),
+        "upper": _short(heatmap.upper_s),
+        "cells": cells,
+        "summary": middle or "no data",
+    }
+
+
+def gauges(lines: Sequence[tuple[str, Gauge]], unit: str, colors: tuple[str, ...], step_s: int) -> dict[str, Any]:
+    """One line a worker and gauge; `unit` is bytes, ratio, s or count."""
+    shown = [
+        {"name": label, "color": colors[i % len(colors)], "ts": gauge.ts, "values": _short(gauge.values)}
+        for i, (label, gauge) in enumerate(lines)
+    ]
+    write = {"bytes": bytes_text, "ratio": ratio_text, "s": duration_text, "count": count_text}[unit]
+    summary = "; ".join(_summary(label, gauge.values, write) for label, gauge in lines)
+    return {"kind": "lines", "unit": unit, "step_s": step_s, "lines": shown, "summary": summary or "no data"}
+
+
+def marks(events: Events) -> list[dict[str, Any]]:
+    """Deploys, starts and the like as thin labelled lines. What happened in one second is one line."""
+    found: dict[int, list[str]] = {}
+    for ts, kind, text in zip(events.ts, events.kind, events.text, strict=True):
+        label = text or kind
+        if label not in found.setdefault(ts, []):
+            found[ts].append(label)
+    return [
+        {"ts": ts, "text": texts[0] + (f" and {len(texts) - 1} more" if len(texts) > 1 else "")}
+        for ts, texts in sorted(found.items())[-MOST_EVENTS:]
+    ]
+
+
+def _short(values: Iterable[float | None]) -> list[float | None]:
+    return [None if value is None else float(figures(value, _FIGURES)) for value in values]
+
+
+def _summary(what: str, values: Iterable[float | None], write: Callable[[float | None], str]) -> str:
+    seen = [value for value in values if value is not None]
+    if not seen:
+        return f"{what}: no data"
+    return f"{what} between {write(min(seen))} and {write(max(seen))}, last {write(seen[-1])}"

@@ -1,0 +1,9 @@
+"""The pages: one question a file."""
+
+from fastapi import APIRouter
+
+from pitstop.dashboard.pages import overview, routes, runtime, sign_in, storage
+
+router = APIRouter(include_in_schema=False)
+for _one in (sign_in.router, sign_in.signed_in_router, overview.router, routes.router, runtime.router, storage.router):
+    router.include_router(_one)

@@ -1,0 +1,40 @@
+"""Is it fine, what changed, where: the page that opens first."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import Response  # noqa: TC002  FastAPI reads the annotations
+
+from pitstop.analyze import compare
+from pitstop.dashboard import charts
+from pitstop.dashboard.access import page_reader
+from pitstop.dashboard.answers import FIRST_ROUTES
+from pitstop.dashboard.desk import desk_of
+from pitstop.dashboard.pages.frame import Reader, Viewed, frame
+from pitstop.dashboard.render import page
+
+router = APIRouter(dependencies=[Depends(page_reader)])
+
+
+@router.get("/")
+def overview(request: Request, session: Reader, view: Viewed) -> Response:
+    """The overview page."""
+    answer = desk_of(request).answers.overview(view)
+    slowest = answer.slowest
+    values = frame(request, session, view, current="overview", title="Overview") | {
+        "answer": answer,
+        "rows": answer.rows[:FIRST_ROUTES],
+        "sparks": answer.sparks,
+        "delta": compare(answer.now.stats, answer.base.stats) if answer.base else None,
+        "slowest": slowest,
+        "slowest_delta": compare(slowest.stats, answer.base_rows[slowest.route])
+        if slowest and slowest.route in answer.base_rows
+        else None,
+        "charts": {
+            "latency": charts.latency(answer.trend, answer.base_trend, view.baseline_name),
+            "heatmap": charts.heat(answer.heatmap),
+            "traffic": charts.traffic(answer.trend),
+        },
+        "marks": charts.marks(answer.events),
+    }
+    return page(request, "overview.html", values)

@@ -1,0 +1,101 @@
+"""Which routes take the time, and what one of them does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from fastapi import APIRouter, Depends, Query, Request
+from starlette.responses import Response  # noqa: TC002  FastAPI reads the annotations
+
+from pitstop.analyze import compare
+from pitstop.dashboard import charts
+from pitstop.dashboard.access import page_reader
+from pitstop.dashboard.desk import desk_of
+from pitstop.dashboard.pages.frame import Reader, Viewed, frame
+from pitstop.dashboard.render import page
+from pitstop.dashboard.view import LONGEST_NAME
+from pitstop.model import NotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pitstop.analyze import RouteRow
+
+router = APIRouter(dependencies=[Depends(page_reader)])
+
+ORDERS: dict[str, Callable[[RouteRow], float | str | None]] = {
+    "route": lambda row: row.route,
+    "time": lambda row: row.time_ratio,
+    "requests": lambda row: row.stats.requests,
+    "rate": lambda row: row.stats.rate_per_s,
+    "mean": lambda row: row.stats.mean_s,
+    "p50": lambda row: row.stats.p50_s,
+    "p95": lambda row: row.stats.p95_s,
+    "p99": lambda row: row.stats.p99_s,
+    "max": lambda row: row.stats.max_s,
+    "errors": lambda row: row.stats.error_ratio,
+}
+"""What the table can be sorted by; `state` sorts as the P95 it is made of."""
+
+
+@router.get("/routes")
+def routes(
+    request: Request,
+    session: Reader,
+    view: Viewed,
+    sort: str = "time",
+    order: str = "",
+    q: Annotated[str, Query(max_length=LONGEST_NAME)] = "",
+) -> Response:
+    """The table of all routes."""
+    answer = desk_of(request).answers.routes(view)
+    sort = sort if sort in ORDERS else "time"
+    descending = order != "asc" if sort != "route" else order == "desc"
+    values = frame(request, session, view, current="routes", title="Routes") | {
+        "rows": ordered(answer.rows, sort, descending=descending),
+        "sparks": answer.sparks,
+        "sort": sort,
+        "descending": descending,
+        "search": q,
+    }
+    return page(request, "routes.html", values)
+
+
+@router.get("/route")
+def route(
+    request: Request, session: Reader, view: Viewed, route: Annotated[str, Query(max_length=LONGEST_NAME)]
+) -> Response:
+    """One route."""
+    values = frame(request, session, view, current="routes", title=route)
+    try:
+        answer = desk_of(request).answers.route(view, route)
+    except NotFoundError as error:
+        return page(request, "route_missing.html", values | {"route": route, "problem": str(error)}, status=404)
+    return page(
+        request,
+        "route.html",
+        values
+        | {
+            "route": route,
+            "answer": answer,
+            "stats": answer.detail.stats,
+            "delta": compare(answer.detail.stats, answer.base.stats)
+            if answer.base and answer.base.stats.requests
+            else None,
+            "charts": {
+                "latency": charts.latency(answer.trend, answer.base_trend, view.baseline_name),
+                "heatmap": charts.heat(answer.heatmap),
+                "traffic": charts.traffic(answer.trend),
+            },
+            "marks": charts.marks(answer.events),
+        },
+    )
+
+
+def ordered(rows: list[RouteRow], sort: str, *, descending: bool) -> list[RouteRow]:
+    """`rows` by one column, those without a value last either way, equals by name."""
+    key = ORDERS[sort]
+    by_name = sorted(rows, key=lambda row: row.route)
+    having = [row for row in by_name if key(row) is not None]
+    having.sort(key=key, reverse=descending)  # type: ignore[arg-type]  # None was left out
+    return having + [row for row in by_name if key(row) is None]

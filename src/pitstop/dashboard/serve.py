@@ -1,0 +1,92 @@
+"""`pitstop serve`: the dashboard by itself, on loopback unless it is told otherwise."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from pitstop.dashboard.app import create_app
+from pitstop.dashboard.auth import Keyring, keyring_path
+from pitstop.dashboard.housekeeper import Housekeeper
+from pitstop.dashboard.mounting import credentials_text, first_password, hosts_from_environment
+from pitstop.model import SettingError
+from pitstop.store import open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+DEFAULT_HOST = "127.0.0.1"
+DEFAULT_PORT = 9200
+_BACKLOG = 1024
+_GRACE_S = 2  # what open requests get at the end; sockets are closed
+_ANYWHERE = ("0.0.0.0", "::")  # noqa: S104  compared, not bound
+
+
+def run(
+    store_url: str,
+    host: str = DEFAULT_HOST,
+    port: int = DEFAULT_PORT,
+    *,
+    hosts: Iterable[str] = (),
+    password: str | None = None,
+    new_password: bool = False,
+    new_token: str | None = None,
+    root_path: str = "",
+    retention_s: int | None = None,
+    announce: Callable[[str], object] = lambda line: sys.stdout.write(f"{line}\n") and sys.stdout.flush(),
+) -> None:
+    """Serve the dashboard of `store_url` until SIGINT or SIGTERM; keep the store's house meanwhile.
+
+    `port` 0: a free one. `new_password` replaces the password and ends all sessions; `new_token` makes an API token
+    of that name; both are shown once. `announce` gets each line for the person who started it.
+    Raises SettingError for an address that cannot be bound, StoreError for a store that cannot be opened.
+    """
+    listener = _bind(host, port)
+    store = open_store(store_url)
+    keyring = Keyring(keyring_path(store.url))
+    made = keyring.make_new_password() if new_password else first_password(keyring, password)
+    listening = listener.getsockname()[1]
+    named = {host} - set(_ANYWHERE)
+    app = create_app(store, auth=keyring, hosts=(*named, *hosts, *hosts_from_environment()), root_path=root_path)
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        ws_per_message_deflate=False,
+        ws_max_size=4096,
+        timeout_graceful_shutdown=_GRACE_S,
+        backlog=_BACKLOG,
+    )
+    housekeeper = Housekeeper(store, retention_s)
+    housekeeper.ensure()
+    shown = f"[{host}]" if ":" in host else host
+    announce(f"Pitstop serves {store.url} at http://{shown}:{listening}{root_path}/")
+    if made:
+        announce(f"Sign in: {credentials_text(keyring, made)}")
+    if new_token:
+        announce(f"API token '{new_token}': {keyring.add_token(new_token)} (shown this once)")
+    try:
+        uvicorn.Server(config).run(sockets=[listener])
+    except KeyboardInterrupt:
+        pass
+    finally:
+        housekeeper.stop()
+        keyring.close()
+        store.close()
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except (OSError, OverflowError) as error:
+        listener.close()
+        raise SettingError(
+            f"cannot listen on {host}:{port} ({error}); choose another with --port, 0 for any"
+        ) from error
+    return listener
