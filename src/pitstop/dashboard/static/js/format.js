@@ -36,6 +36,7 @@ export function figures(value, digits = 3) {
 
 function long(seconds) {
   let rest = Math.round(seconds);
+  if (Math.abs(seconds % 1) === 0.5 && rest % 2) rest -= 1; // ties to even, as Python rounds
   const parts = [];
   for (const [length, name] of LENGTHS_S) {
     const number = Math.floor(rest / length);
