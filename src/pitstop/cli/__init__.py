@@ -22,8 +22,7 @@ def main() -> NoReturn:
     from pitstop.model.errors import PitstopError  # noqa: PLC0415
 
     try:
-        app(prog_name="pitstop")
+        sys.exit(app(prog_name="pitstop"))
     except PitstopError as error:
         sys.stderr.write(f"pitstop: {error}\n")
         sys.exit(COULD_NOT)
-    sys.exit(FINE)

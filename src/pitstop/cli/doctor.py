@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import typer
 
 from pitstop.cli import FINDING, contract, terminal
-from pitstop.cli.options import AsJson, StoreUrl, opened, store_url
+from pitstop.cli.options import OK, AsJson, StoreUrl, opened, store_url
 from pitstop.model.errors import StoreError
 from pitstop.model.version import __version__
 from pitstop.model.window import Window
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 RECENT_S = 3600  # drops and cost of the last hour; older ones are history
 SAFE_SQLITE = (3, 51, 3)  # sqlite.org/wal.html: before, a checkpoint racing a write may reset the log wrongly
 OLDEST_PYTHON = (3, 11)
+
+FAILED, ABSENT = "failed", "absent"  # states of pitstop.instrument.status
 
 State = Literal["ok", "warning", "bad"]
 
@@ -118,7 +120,8 @@ def _integrations() -> Iterator[Check]:
     from pitstop.instrument import status  # noqa: PLC0415  only here
 
     for row in status():
-        yield Check(row.name, "ok", row.text)
+        if row.state != ABSENT:
+            yield Check(row.name, "bad" if row.state == FAILED else "ok", row.text)
 
 
 def _of_store(url: str | None) -> Iterator[Check]:
@@ -136,7 +139,7 @@ def _store_state(size: StoreSize) -> Check:
     from pitstop.analyze.units import bytes_text  # noqa: PLC0415  numpy
 
     text = f"{size.url}, schema {size.schema}, {bytes_text(size.data_bytes)} and {bytes_text(size.log_bytes)} of log"
-    return Check("store", "ok", text) if size.state == "ok" else Check("store", "bad", f"{text}; {size.state}")
+    return Check("store", "ok", text) if size.state == OK else Check("store", "bad", f"{text}; {size.state}")
 
 
 def housekeeping(size: StoreSize, now_s: float) -> Check:

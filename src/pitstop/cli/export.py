@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Annotated
 import typer
 
 from pitstop.cli import contract
-from pitstop.cli.options import From, Last, Service, StoreUrl, To, opened, window_now
+from pitstop.cli.options import From, Last, Service, StoreUrl, To, must_be_there, opened, window_now
 from pitstop.model.errors import SettingError
 from pitstop.model.series import Match
 from pitstop.model.window import Window, parse_duration_s
@@ -56,7 +56,7 @@ def export(
     window = window_now(last, begin, end)
     step_s = parse_duration_s(step) if step else analyze.automatic_step_s(window)
     with opened(store) as kept:
-        kept.size()  # says that it cannot be read before a file is made
+        must_be_there(kept)  # before a file is made
         found = analyze.rows(kept, window, Match(service=service, kind=kind), step_s)
         with _opened(output) as file:
             if form is Form.CSV:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pitstop.model.errors import SettingError
+from pitstop.model.errors import SettingError, StoreUnavailableError
 from pitstop.model.window import Window, parse_duration_s
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from pitstop.model import Store
 
+OK = "ok"  # the state of a store that can be used
 DEFAULT_LAST = "15m"  # what the dashboard opens with, too
 _LATEST_S = 253_402_300_799  # the end of the year 9999, where calendars end
 
@@ -76,6 +77,13 @@ def store_url(url: str | None) -> str:
     from pitstop.app import load_settings  # noqa: PLC0415  heavy
 
     return load_settings().text("store")
+
+
+def must_be_there(store: Store) -> None:
+    """Raises StoreUnavailableError when there is nothing to read, before anything else is done."""
+    state = store.size().state
+    if state != OK:
+        raise StoreUnavailableError(state)
 
 
 @contextmanager

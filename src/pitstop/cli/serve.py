@@ -10,14 +10,36 @@ from pitstop.cli.options import StoreUrl, store_url
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 9200
+DAY_S = 86_400
 
 
 def serve(
+    *,
     store: StoreUrl = None,
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = DEFAULT_HOST,
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port; 0 takes a free one.")] = DEFAULT_PORT,
+    allow_host: Annotated[
+        list[str] | None, typer.Option("--allow-host", metavar="NAME", help="Answer to this host name, too.")
+    ] = None,
+    root_path: Annotated[str, typer.Option("--root-path", help="Path that a proxy in front takes away.")] = "",
+    new_password: Annotated[
+        bool, typer.Option("--new-password", help="Make a new password, print it, end all sessions.")
+    ] = False,
+    new_token: Annotated[
+        str | None, typer.Option("--new-token", metavar="NAME", help="Make an API token of that name and print it.")
+    ] = None,
 ) -> None:
-    """Dashboard, JSON API and housekeeping; prints the address, and once the generated password."""
+    """Dashboard, JSON API and housekeeping; prints its address, and a generated password once."""
+    from pitstop.app import load_settings  # noqa: PLC0415  heavy
     from pitstop.dashboard.serve import run  # noqa: PLC0415  heavy
 
-    run(store_url(store), host, port)
+    run(
+        store_url(store),
+        host,
+        port,
+        hosts=allow_host or (),
+        root_path=root_path,
+        new_password=new_password,
+        new_token=new_token,
+        retention_s=int(load_settings().number("retention_days")) * DAY_S,
+    )

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from pitstop.cli import FINDING, contract, terminal
-from pitstop.cli.options import AsJson, StoreUrl, opened, parse_time_s
+from pitstop.cli.options import OK, AsJson, StoreUrl, must_be_there, opened, parse_time_s
 from pitstop.model.errors import SettingError
 from pitstop.model.window import parse_duration_s
 
@@ -21,7 +21,6 @@ _COLUMNS = (
     terminal.Column("oldest", left=True),
     terminal.Column("newest", left=True),
 )
-OK = "ok"
 
 
 @app.command()
@@ -80,6 +79,7 @@ def prune(
         raise SettingError("say what goes with one of --before TIME and --keep LENGTH, as in --keep 30d")
     before_s = parse_time_s(before) if before is not None else int(time.time()) - parse_duration_s(keep or "")
     with opened(store) as kept:
+        must_be_there(kept)
         url = kept.url
         rows = kept.prune(before_s, dry_run=True)
     sure = dry_run or yes or not rows
@@ -107,7 +107,7 @@ def checkpoint(store: StoreUrl = None, as_json: AsJson = False) -> None:
     from pitstop.analyze import units  # noqa: PLC0415  numpy
 
     with opened(store) as kept:
-        kept.size()  # a store that is not there yet is not made by asking
+        must_be_there(kept)  # asking does not make one
     with opened(store, readonly=False) as kept:
         log_bytes = kept.checkpoint()
     if as_json:

@@ -20,6 +20,7 @@ PLAIN_WIDTH = 80  # where the width is not known: what every terminal has
 _WIDEST = 120  # a line longer than that is hard to follow
 _GAP = 2
 _NARROWEST_NAME = 12
+_COMFORTABLE_NAME = 40  # below, spare columns make room for it
 
 STATUS = {
     "good": ("✓", "green"),
@@ -69,7 +70,9 @@ def print_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> Non
 
     out = console()
     widths = _widths(columns, rows)
-    if _room(out.width, widths) < 0 and any(column.spare for column in columns):
+    name = max((width for width, column in zip(widths, columns, strict=True) if column.name), default=0)
+    room = _room(out.width, widths)
+    if room < 0 and name + room < _COMFORTABLE_NAME:
         kept = [i for i, column in enumerate(columns) if not column.spare]
         columns, rows = [columns[i] for i in kept], [[row[i] for i in kept] for row in rows]
         widths = _widths(columns, rows)

@@ -80,6 +80,7 @@ def instrument(  # noqa: C901  one branch for each framework
     target: Any = app
     framework = framework_of(app)
     if framework == "starlette":
+        patches.mark_background()
         if patches.replace(target, "build_middleware_stack", patches.starlette_stack(recorder, exclude, options)) and (
             target.middleware_stack is not None and not isinstance(target.middleware_stack, asgi.RecordingMiddleware)
         ):

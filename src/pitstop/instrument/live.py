@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pitstop.record.operation import Operation
+    from pitstop.record.recorder import Recorder
 
-MARK = "pitstop"
+FLUSH_S = 2.0  # what the end of a server may be held
+
+MARK = "pitstop.operation"  # PEP 3333 wants a dot in keys of others
 """Key in an ASGI scope or WSGI environ: this request is being recorded, further in it is not recorded again."""
 
 IN_FLIGHT: set[Operation] = set()
@@ -35,3 +38,12 @@ def faults() -> dict[str, int]:
 def reset_after_fork() -> None:
     """In a child nothing runs yet."""
     IN_FLIGHT.clear()
+
+
+def flush_at_end(recorder: Recorder) -> None:
+    """Write what waits, for at most two seconds: the server ends."""
+    if recorder.on and recorder.flush is not None:
+        try:
+            recorder.flush(FLUSH_S)
+        except Exception:  # noqa: BLE001  the server's end must not fail
+            fault("flush_at_end")

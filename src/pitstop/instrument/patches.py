@@ -9,8 +9,10 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 from pitstop.instrument import asgi, django, flask, litestar, starlette, wsgi
-from pitstop.instrument.live import fault
+from pitstop.instrument.live import fault, flush_at_end
 from pitstop.instrument.options import OPTIONS
+from pitstop.model.series import HTTP
+from pitstop.record.operation import CURRENT
 from pitstop.record.recorder import RECORDER
 
 if TYPE_CHECKING:
@@ -184,3 +186,39 @@ def litestar_init(recorder: Recorder = RECORDER, options: Options = OPTIONS) -> 
         return init_recorded
 
     return wrap
+
+
+def attach_starlette(kind: Any) -> None:
+    """Record every application of class `kind`."""
+    mark_background()
+    replace(kind, "build_middleware_stack", starlette_stack(RECORDER, None, OPTIONS))
+
+
+def flush_after(shutdown: Any) -> Any:
+    """For ``uvicorn.Server.shutdown``: uvicorn raises the signal again afterwards, which ends the process at once."""
+
+    async def shut_down_and_flush(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return await shutdown(*args, **kwargs)
+        finally:
+            flush_at_end(RECORDER)
+
+    return shut_down_and_flush
+
+
+def mark_background() -> None:
+    """See when Starlette runs background tasks: they are an operation of their own, however short."""
+    from starlette.background import BackgroundTask, BackgroundTasks  # noqa: PLC0415  there is a Starlette application
+
+    replace(BackgroundTask, "__call__", _marked)
+    replace(BackgroundTasks, "__call__", _marked)
+
+
+def _marked(call: Any) -> Any:
+    async def run_marked(self: Any) -> None:
+        op = CURRENT.get()
+        if op is not None and op.kind == HTTP and op.end_ns:
+            op.left_behind()
+        await call(self)
+
+    return run_marked

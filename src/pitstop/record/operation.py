@@ -94,7 +94,11 @@ def _trace_id_of(traceparent: bytes | None) -> str | None:
 CURRENT: ContextVar[Operation | None] = ContextVar("pitstop_current", default=None)
 """The operation that runs in this task or thread."""
 
+get_current = CURRENT.get  # bound once: looking a method up costs as much as calling it
+set_current = CURRENT.set
+reset_current = CURRENT.reset
+
 
 def current() -> Operation | None:
     """The operation that runs here, or None outside of one and when recording is off."""
-    return CURRENT.get()
+    return get_current()

@@ -7,7 +7,7 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING, ParamSpec, Self, TypeVar, cast, overload
 
 from pitstop.model.series import FUNCTION
-from pitstop.record.operation import CURRENT, Operation
+from pitstop.record.operation import Operation, get_current, reset_current, set_current
 from pitstop.record.recorder import MOST_CHILDREN, RECORDER
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Span(Operation):
             self.attrs = attrs
 
     def __enter__(self) -> Operation:
-        parent = CURRENT.get()
+        parent = get_current()
         if parent is not None:
             self.parent = parent
             self.root = parent.root or parent
@@ -50,7 +50,7 @@ class Span(Operation):
             self.root = self.children = None
             self.end_ns = 0
             RECORDER.admit(self)
-        self._token = CURRENT.set(self)
+        self._token = set_current(self)
         self.start_ns = perf_counter_ns()
         return self
 
@@ -63,9 +63,9 @@ class Span(Operation):
         root = self.root
         if self.start_ns:
             try:
-                CURRENT.reset(self._token)
+                reset_current(self._token)
             except ValueError:  # entered in another context, as an async generator may be
-                CURRENT.set(self.parent)
+                set_current(self.parent)
         if root is None:
             if self.start_ns:
                 RECORDER.finish(self, end_ns)
@@ -113,19 +113,14 @@ def timeit(
 def _timed(function: Callable[P, R], name: str | None, attrs: Mapping[str, object] | None) -> Callable[P, R]:
     label = name or f"{function.__module__}.{function.__qualname__}"
 
-    def started() -> Span:
-        timed = Span(label)
-        timed.attrs = attrs
-        timed.__enter__()
-        return timed
-
     code = getattr(function, "__code__", None)
     if code is not None and code.co_flags & _COROUTINE_FLAGS:
         awaitable = cast("Callable[..., object]", function)
 
         @functools.wraps(function)
         async def arun(*args: object, **kwargs: object) -> object:
-            timed = started()
+            timed = Span(label, attrs)
+            timed.__enter__()
             try:
                 result = await awaitable(*args, **kwargs)  # type: ignore[misc]  # its flags say it is a coroutine function
             except BaseException as error:
@@ -140,7 +135,8 @@ def _timed(function: Callable[P, R], name: str | None, attrs: Mapping[str, objec
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         if not RECORDER.on:
             return function(*args, **kwargs)
-        timed = started()
+        timed = Span(label, attrs)
+        timed.__enter__()
         try:
             result = function(*args, **kwargs)
         except BaseException as error:

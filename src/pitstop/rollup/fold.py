@@ -96,6 +96,28 @@ class _Row:
         self.nbytes += nbytes
 
 
+def _file(
+    operations: Sequence[Finished],
+    owner: tuple[str, str, int],
+    groups: dict[Key, list[int]],
+    nbytes: dict[Key, int],
+) -> None:
+    """Group `operations` of one owner: its tenant, its name, and how many of its like it stands for."""
+    tenant, parent, weight = owner
+    known = groups.get
+    for operation in operations:
+        key = (tenant, operation.kind, operation.name, parent, operation.outcome)
+        durations = known(key)
+        if durations is None:
+            groups[key] = durations = []
+        if weight == 1:
+            durations.append(operation.end_ns - operation.start_ns)
+        else:
+            durations.extend([operation.end_ns - operation.start_ns] * weight)
+        if operation.nbytes:
+            nbytes[key] = nbytes.get(key, 0) + operation.nbytes * weight
+
+
 class Fold:
     """Adds up finished operations by interval and series until `take`. For one thread."""
 
@@ -115,25 +137,20 @@ class Fold:
         known = groups.get
         for operation in operations:
             weight = operation.weight
-            if not weight:
+            if operation.children and weight:
+                _file(operation.children, (operation.tenant, operation.name, weight), groups, nbytes)
+            if weight != 1 or operation.root is not None or not operation.kind:
+                if operation.kind and weight:
+                    parent = operation.root.name if operation.root is not None else ""
+                    _file((operation,), (operation.tenant, parent, weight), groups, nbytes)
                 continue
-            root, below = operation.root, operation.children
-            tenant = operation.tenant
-            for parent, finished in (
-                (root.name if root is not None else "", (operation,) if operation.kind else ()),
-                (operation.name, below or ()),
-            ):
-                for one in finished:
-                    key = (tenant, one.kind, one.name, parent, one.outcome)
-                    durations = known(key)
-                    if durations is None:
-                        groups[key] = durations = []
-                    if weight == 1:
-                        durations.append(one.end_ns - one.start_ns)
-                    else:
-                        durations.extend([one.end_ns - one.start_ns] * weight)
-                    if one.nbytes:
-                        nbytes[key] = nbytes.get(key, 0) + one.nbytes * weight
+            key = (operation.tenant, operation.kind, operation.name, "", operation.outcome)
+            durations = known(key)
+            if durations is None:
+                groups[key] = durations = []
+            durations.append(operation.end_ns - operation.start_ns)
+            if operation.nbytes:
+                nbytes[key] = nbytes.get(key, 0) + operation.nbytes
         for key, durations in groups.items():
             row = self._row(ts, key, len(durations))
             row.add(durations, nbytes.get(key, 0))

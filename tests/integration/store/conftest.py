@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from pitstop.model import Store
 
+Settle = "Callable[[Store], None]"
 NOON = 1_790_000_000 // 86_400 * 86_400 + 43_200
 
 
@@ -99,7 +100,9 @@ class Make:
             )  # fmt: skip
         return out
 
-    def answer(self, store: Store, start_s: int, end_s: int, step_s: int | None = None, **match: str):
+    def answer(
+        self, store: Store, start_s: int, end_s: int, step_s: int | None = None, **match: str
+    ) -> dict[Series, tuple[int, int, int, int, int, dict[int, int]]]:
         return self.totals(store.rollups(Window(start_s, end_s), Match(**match), step_s=step_s))
 
 

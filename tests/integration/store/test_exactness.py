@@ -6,7 +6,9 @@ import sqlite3
 import tempfile
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -33,10 +35,21 @@ question = st.tuples(
     st.sampled_from([None, 1, 7, 10, 60, 90, 600, 3600, DAY_S]),
 )
 
+if TYPE_CHECKING:
+    from typing import Any
+
+    from conftest import HandClock, Make, Settle
+
+    from pitstop.model import Series, Store
+    from pitstop.store.sqlite.connection import Connections
+    from pitstop.store.sqlite.tiers import Tier
+
 
 @settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
 @given(steps=st.lists(step, min_size=1, max_size=25), questions=st.lists(question, min_size=1, max_size=6))
-def test_answers_equal_a_plain_list_of_everything(make, clock, steps, questions) -> None:
+def test_answers_equal_a_plain_list_of_everything(  # noqa: C901  one branch a kind of step
+    make: Make, clock: HandClock, steps: list[tuple[str, Any, Any]], questions: list[tuple[int, int, int | None]]
+) -> None:
     clock.wall_s = float(make.NOON)
     make.seqs.clear()
     with tempfile.TemporaryDirectory() as folder:
@@ -66,7 +79,9 @@ def test_answers_equal_a_plain_list_of_everything(make, clock, steps, questions)
             check_file(path)
 
 
-def check(make, store, everything, window: Window, step_s: int | None) -> None:
+def check(
+    make: Make, store: Store, everything: list[tuple[int, Series, list[int]]], window: Window, step_s: int | None
+) -> None:
     """Whole days are exact; anything else lies between what is inside and the days around it, the last hour exact."""
     days = window.aligned(DAY_S)
     for match in (Match(), Match(name="1")):
@@ -91,7 +106,7 @@ def check_file(path: Path) -> None:
     raw.close()
 
 
-def test_the_last_hour_is_exact_to_the_second_through_all_tiers(make, clock, path) -> None:
+def test_the_last_hour_is_exact_to_the_second_through_all_tiers(make: Make, clock: HandClock, path: str) -> None:
     store = SqliteStore(path, clock=clock)
     everything = []
     for i in range(0, 3000, 3):
@@ -111,7 +126,9 @@ def test_the_last_hour_is_exact_to_the_second_through_all_tiers(make, clock, pat
     store.close()
 
 
-def test_each_tier_holds_the_sum_of_the_finer_ones_by_plain_sql(make, clock, path, settle) -> None:
+def test_each_tier_holds_the_sum_of_the_finer_ones_by_plain_sql(
+    make: Make, clock: HandClock, path: str, settle: Settle
+) -> None:
     store = SqliteStore(path, clock=clock)
     for hour in range(60):
         store.append(
@@ -136,17 +153,19 @@ def test_each_tier_holds_the_sum_of_the_finer_ones_by_plain_sql(make, clock, pat
     store.close()
 
 
-def test_a_row_that_comes_while_its_interval_is_folded_is_not_missed(make, clock, path, monkeypatch, settle) -> None:
+def test_a_row_that_comes_while_its_interval_is_folded_is_not_missed(
+    make: Make, clock: HandClock, path: str, monkeypatch: pytest.MonkeyPatch, settle: Settle
+) -> None:
     store, other = SqliteStore(path, clock=clock), SqliteStore(path, clock=clock)
     store.append(make.batch([(make.NOON - 100 + i, make.series(), [1]) for i in range(20)]))
     write_piece = fold._write_piece
     came = Counter()
 
-    def meanwhile(*arguments):
+    def meanwhile(connections: Connections, finer: Tier, coarser: Tier, mark_s: int, piece: fold.Piece) -> bool:
         if not came:
             came["late"] += 1
             other.append(make.batch([(make.NOON - 90, make.series("late"), [1])], worker="w2"))
-        return write_piece(*arguments)
+        return write_piece(connections, finer, coarser, mark_s, piece)
 
     monkeypatch.setattr(fold, "_write_piece", meanwhile)
     settle(store)
@@ -157,14 +176,16 @@ def test_a_row_that_comes_while_its_interval_is_folded_is_not_missed(make, clock
     assert sum(t[0] for t in make.answer(store, make.NOON - 1000, make.NOON).values()) == 21
 
 
-def test_two_housekeepers_at_once_fold_each_row_once(make, clock, path, monkeypatch) -> None:
+def test_two_housekeepers_at_once_fold_each_row_once(
+    make: Make, clock: HandClock, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store, other = SqliteStore(path, clock=clock), SqliteStore(path, clock=clock)
     monkeypatch.setattr(fold, "WRITE_ROWS", 3)
     store.append(make.batch([(make.NOON - 100, make.series(str(i)), [1]) for i in range(20)]))
     write_piece = fold._write_piece
     depth = Counter()
 
-    def raced(connections, finer, coarser, mark_s, piece):
+    def raced(connections: Connections, finer: Tier, coarser: Tier, mark_s: int, piece: fold.Piece) -> bool:
         depth["all"] += 1
         if depth["all"] == 1:
             while other.upkeep().folded_rows:
@@ -180,20 +201,20 @@ def test_two_housekeepers_at_once_fold_each_row_once(make, clock, path, monkeypa
     assert sum(t[0] for t in make.answer(store, make.NOON - 1000, make.NOON).values()) == 20
 
 
-def test_a_fold_that_dies_between_its_transactions_leaves_answers_exact(make, clock, path, monkeypatch, settle) -> None:
+def test_a_fold_that_dies_between_its_transactions_leaves_answers_exact(
+    make: Make, clock: HandClock, path: str, monkeypatch: pytest.MonkeyPatch, settle: Settle
+) -> None:
     store = SqliteStore(path, clock=clock)
     monkeypatch.setattr(fold, "WRITE_ROWS", 4)
     store.append(make.batch([(make.NOON - 100, make.series(str(i)), [1]) for i in range(20)]))
     unchanged = fold._unchanged
 
-    def dies(*_arguments):
+    def dies(*_arguments: object) -> bool:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(fold, "_unchanged", dies)
-    try:
+    with pytest.raises(KeyboardInterrupt):
         store.upkeep()
-    except KeyboardInterrupt:
-        pass
     raw = sqlite3.connect(path)
     assert raw.execute("SELECT count(*) FROM rollup_10").fetchone() == (16,)
     assert sum(t[0] for t in make.answer(store, make.NOON - 1000, make.NOON).values()) == 20

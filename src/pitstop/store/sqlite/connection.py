@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 BUSY_TIMEOUT_MS = 5000
 FORK_WAIT_S = 0.25  # a flush takes 2 ms, a long read 75 ms
+FIRST_PAUSE_S = 0.0005
+LONGEST_PAUSE_S = 0.02
 IDLE_CONNECTIONS = 4
 STATEMENTS = 64
 
@@ -56,7 +58,8 @@ class Connections:
         self._used: list[sqlite3.Connection] = []
         self._changed = threading.Condition()
         self._writing = threading.Lock()
-        self._pid = os.getpid()
+        self._quiet = False
+        self._lasting = True
         self._closed = False
         _POOLS.add(self)
 
@@ -78,7 +81,7 @@ class Connections:
         `committed` is called after the commit, before another thread may write.
         """
         with self._writing, self._borrowed() as connection:
-            connection.execute("BEGIN IMMEDIATE")
+            self._begin(connection)
             try:
                 yield connection
                 connection.execute("COMMIT")
@@ -125,11 +128,30 @@ class Connections:
         finally:
             self._give_back(connection, keep=not broken)
 
+    def _begin(self, connection: sqlite3.Connection) -> None:
+        """Take the write lock. SQLite itself looks again after 1, 2, 5, 10, 15, 20 … ms: most of a wait in vain."""
+        deadline = time.monotonic() + self.busy_timeout_ms / 1000
+        pause_s = FIRST_PAUSE_S
+        connection.execute("PRAGMA busy_timeout=0")
+        try:
+            while True:
+                try:
+                    connection.execute("BEGIN IMMEDIATE")
+                except sqlite3.OperationalError as error:
+                    if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                        raise
+                else:
+                    return
+                time.sleep(pause_s)
+                pause_s = min(LONGEST_PAUSE_S, pause_s * 1.1)
+        finally:
+            connection.execute(f"PRAGMA busy_timeout={self.busy_timeout_ms}")
+
     def _take(self) -> sqlite3.Connection:
         with self._changed:
             if self._closed:
                 raise StoreUnavailableError(f"the store '{self.path}' is closed")
-            if self._idle and not self._same_file():
+            if self.inode and not self._same_file():
                 self._close_idle()  # renamed aside by another process, or removed
                 self.inode = 0
             if self._idle:
@@ -137,11 +159,9 @@ class Connections:
                 self._used.append(connection)
                 return connection
             try:
-                connection = self._open()
+                return self._open()
             except sqlite3.Error as error:
                 raise translated(error, self.path) from error
-            self._used.append(connection)
-            return connection
 
     def _same_file(self) -> bool:
         try:
@@ -158,7 +178,7 @@ class Connections:
                 self._prepare(connection)
                 self.inode = os.stat(self.path).st_ino  # noqa: PTH116
         except BaseException:
-            connection.close()
+            self._drop(connection)
             raise
         return connection
 
@@ -173,7 +193,8 @@ class Connections:
             log = Path(self.path + "-wal")
             if log.exists() and log.stat().st_size:
                 raise
-            # a log cannot be made on a read-only disk, and none is there: nobody writes this file
+            # a log cannot be made on a read-only disk, and none is there: nobody writes this file now
+            self._lasting = False
             return self._configured(f"file:{quote(self.path)}?immutable=1")
 
     def _configured(self, uri: str) -> sqlite3.Connection:
@@ -185,26 +206,30 @@ class Connections:
             check_same_thread=False,
             cached_statements=STATEMENTS,
         )
+        self._used.append(connection)
         try:
             connection.execute("PRAGMA synchronous=NORMAL")
             connection.execute("PRAGMA wal_autocheckpoint=0")
             connection.execute("PRAGMA secure_delete=OFF")
             connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
         except BaseException:
-            connection.close()
+            self._drop(connection)
             raise
         return connection
 
+    def _drop(self, connection: sqlite3.Connection) -> None:
+        self._used.remove(connection)
+        connection.close()
+
     def _give_back(self, connection: sqlite3.Connection, *, keep: bool) -> None:
-        if self._pid != os.getpid():
-            return  # forked in the middle of a use: the child's copy was abandoned
         with self._changed:
-            with suppress(ValueError):
+            if connection not in self._used:
+                return  # forked in the middle of a use: the parent's, which this process may not touch
+            if keep and self._lasting and not self._closed and len(self._idle) < IDLE_CONNECTIONS:
                 self._used.remove(connection)
-            if keep and not self._closed and len(self._idle) < IDLE_CONNECTIONS:
                 self._idle.append(connection)
             else:
-                connection.close()
+                self._drop(connection)
             self._changed.notify_all()
 
     def _close_idle(self) -> None:
@@ -213,7 +238,9 @@ class Connections:
 
     def before_fork(self) -> None:
         """Wait shortly for what is in use, and close everything."""
-        self._changed.acquire()
+        self._quiet = self._changed.acquire(timeout=FORK_WAIT_S)
+        if not self._quiet:
+            return  # being opened right now, perhaps waiting for a lock: the child abandons it
         deadline = time.monotonic() + FORK_WAIT_S
         while self._used and self._changed.wait(max(0.0, deadline - time.monotonic())):
             pass
@@ -221,14 +248,15 @@ class Connections:
 
     def after_fork_in_parent(self) -> None:
         """Go on."""
-        self._changed.release()
+        if self._quiet:
+            self._changed.release()
 
     def after_fork_in_child(self) -> None:
         """Begin anew; what another thread of the parent was using is left alone for good."""
-        abandoned, self._used, self._idle = self._used, [], []
+        abandoned = self._used + self._idle
+        self._used, self._idle = [], []
         self._changed = threading.Condition()
         self._writing = threading.Lock()
-        self._pid = os.getpid()
         if abandoned:
             _never_close(abandoned)
 

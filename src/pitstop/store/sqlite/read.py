@@ -64,12 +64,17 @@ def matching_ids(connection: sqlite3.Connection, match: Match) -> list[int] | No
 
 def segment_query(segment: Segment, ids: list[int] | None, total: int, *, hist: bool) -> tuple[str, list[int]]:
     """SQL and parameters for one segment: read its span of time, or seek each row when few of many series are meant."""
-    (table, unit, _), start, end = segment
+    (table, unit, *_), start, end = segment
     columns = f"{_COLUMNS}, {'hist' if hist else chr(120) + chr(39) * 2}"
     if ids is None:
         return f"SELECT {columns} FROM {table} WHERE ts >= ? AND ts < ?", [start, end]  # noqa: S608
     listed = ",".join(map(str, ids))
-    if len(ids) <= SEEK_SERIES and len(ids) * SEEK_RATIO < total and end - start < unit * 200_000:
+    if (
+        segment.tier.key.startswith("ts, series")
+        and len(ids) <= SEEK_SERIES
+        and len(ids) * SEEK_RATIO < total
+        and end - start < unit * 200_000
+    ):
         every = f"WITH RECURSIVE at(t) AS (VALUES(?) UNION ALL SELECT t + {unit} FROM at WHERE t + {unit} < ?)"  # noqa: S608
         seek = f"SELECT {columns} FROM at CROSS JOIN {table} WHERE ts = t AND series IN ({listed})"  # noqa: S608
         return f"{every} {seek}", [start, end]

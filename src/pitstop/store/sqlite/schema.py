@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
+from urllib.parse import quote
 
 from pitstop.model.errors import StoreError, StoreNewerError
 from pitstop.store.sqlite.tiers import FOREVER_S, ROLLUP_TIERS, SAMPLE_TIERS
@@ -25,14 +27,14 @@ def script() -> str:
     return "\n".join(
         [
             (_SQL / "0001_create.sql").read_text(encoding="utf-8"),
-            *(rollup_tier.replace("{name}", tier.name) for tier in ROLLUP_TIERS),
+            *(rollup_tier.replace("{name}", tier.name).replace("{key}", tier.key) for tier in ROLLUP_TIERS),
             *(sample_tier.replace("{name}", tier.name) for tier in SAMPLE_TIERS),
         ]
     )
 
 
 def refuse_newer(path: str) -> None:
-    """Raises StoreNewerError when the file's header names a newer schema. Opens nothing but the bytes."""
+    """Raises StoreNewerError when the file's header names a newer schema. Writes nothing."""
     try:
         with Path(path).open("rb") as file:
             header = file.read(_HEADER_BYTES)
@@ -40,6 +42,18 @@ def refuse_newer(path: str) -> None:
         return
     if len(header) == _HEADER_BYTES and header.startswith(b"SQLite format 3\0"):
         _refuse(path, int.from_bytes(header[_USER_VERSION_AT : _USER_VERSION_AT + 4], "big"))
+        log = Path(path + "-wal")
+        if log.exists() and log.stat().st_size:
+            _refuse(path, _version_in_log(path))
+
+
+def _version_in_log(path: str) -> int:
+    """The version a log that is not folded in yet names. A readonly connection leaves both files as they are."""
+    try:
+        with closing(sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True)) as connection:
+            return int(connection.execute("PRAGMA user_version").fetchone()[0])
+    except sqlite3.Error:
+        return 0  # whatever is wrong shows when the file is opened for good
 
 
 def _refuse(path: str, version: int) -> None:
@@ -64,7 +78,8 @@ def migrate(connection: sqlite3.Connection, path: str) -> None:
     Raises StoreNewerError, and StoreError when the tables are somebody else's.
     """
     _refuse(path, connection.execute("PRAGMA user_version").fetchone()[0])
-    connection.execute("PRAGMA auto_vacuum=INCREMENTAL")  # counts only before the first page is written
+    if not connection.execute("PRAGMA page_count").fetchone()[0]:
+        connection.execute("PRAGMA auto_vacuum=INCREMENTAL")  # counts only before the first page is written
     _switch_to_wal(connection)
     if not _differences(connection):
         return

@@ -115,7 +115,7 @@ class SqliteStore:
         before_s = min(before_s, int(self._clock.now_s()))
         if dry_run:
             return self._house.prunable(before_s)
-        return self._guarded(lambda: self._house.prune(before_s))
+        return self._guarded(lambda: self._house.prune(before_s, int(self._clock.now_s())))
 
     def checkpoint(self) -> int:
         """Fold the write-ahead log into the data; the bytes it had, 0 when readers were in the way."""

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from pitstop.model.protocols import Upkeep
 from pitstop.store.sqlite import fold
-from pitstop.store.sqlite.tiers import DAY_S, HOUR_S, ROLLUP_TIERS, SAMPLE_TIERS, Tier
+from pitstop.store.sqlite.tidy import tidy
+from pitstop.store.sqlite.tiers import DAY_S, HOUR_S, KEYS, ROLLUP_TIERS, SAMPLE_TIERS, Tier
 from pitstop.store.sqlite.write import count_rows, read_reaches
 
 if TYPE_CHECKING:
@@ -28,9 +29,10 @@ LOG_BYTES = 10_000_000  # of the write-ahead log, before it is folded into the d
 CHECKPOINT_TIMEOUT_MS = 20  # a checkpoint that waits for a reader holds up every writer
 VACUUM_PAGES = 256
 TIDY_EVERY_S = 6 * HOUR_S
+STEP_S = 60
+BELIEVED_AFTER_S = 600
 HOUSE_STEP_S = 10  # how exactly the house's clock is written down
 FUTURE_S = 5.0  # a lease taken later than this from now is from before a step of the clock
-KEYS = {"rollup": "ts, series, worker, seq", "sample": "ts, gauge", "event": "ts, worker, seq, n"}
 
 
 class House:
@@ -42,14 +44,35 @@ class House:
         self._round = threading.Lock()
         self._last_ns = clock.monotonic_ns()
         self._tidied_ns: int | None = None
+        self._steady: tuple[float, int] | None = None
+        self._stepped_ns: int | None = None
 
     def round(self, retention_s: int) -> Upkeep:
         """One bounded round of everything; one thread at a time."""
         with self._round:
+            steady_s = self.steady_s()
+            folded = fold.fold_rollups(self._connections, steady_s) + fold.fold_samples(self._connections, steady_s)
             now_s = self.now_s()
-            folded = fold.fold_rollups(self._connections, now_s) + fold.fold_samples(self._connections, now_s)
-            deleted = self.retain(now_s, retention_s)
+            deleted = self.retain(now_s, retention_s) + self._tidy(now_s)
             return Upkeep(folded, deleted, self.checkpoint(LOG_BYTES), self.vacuum())
+
+    def steady_s(self) -> int:
+        """Time for folding: the wall clock's, unless that stepped by more than a minute in the last ten.
+
+        Marks that a clock gone ahead has moved stay there, and everything is late for them until it is that time.
+        """
+        wall_s, tick_ns = self._clock.now_s(), self._clock.monotonic_ns()
+        if self._steady is not None:
+            then_s, then_ns = self._steady
+            expected_s = then_s + (tick_ns - then_ns) / 1e9
+            if wall_s > expected_s + STEP_S:
+                if self._stepped_ns is None:
+                    self._stepped_ns = tick_ns
+                if tick_ns - self._stepped_ns < BELIEVED_AFTER_S * 1e9:
+                    return int(expected_s)
+        self._stepped_ns = None
+        self._steady = (wall_s, tick_ns)
+        return int(wall_s)
 
     def now_s(self) -> int:
         """The house's own time: the wall clock's, unless that is more than a day ahead of it."""
@@ -98,8 +121,8 @@ class House:
                 floors[tier.name] = _aligned(min(limit, mark_s), tier, after)
         return self._cut(floors, ROUND_BITES)
 
-    def prune(self, before_s: int) -> int:
-        """Delete everything that ends before `before_s`, folded or not; the number of rows."""
+    def prune(self, before_s: int, now_s: int) -> int:
+        """Delete everything that ends before `before_s`, folded or not, and names left over; the number of rows."""
         floors = self._prune_floors(before_s)
         with self._connections.write() as connection:
             for tiers in (ROLLUP_TIERS, SAMPLE_TIERS):
@@ -107,7 +130,16 @@ class House:
                     mark_s = before_s // tier.step_s * tier.step_s
                     raised = "UPDATE tier SET mark_s = ? WHERE name = ? AND mark_s < ?"
                     connection.execute(raised, (mark_s, tier.name, mark_s))
-        return self._cut(floors, None)
+        deleted = self._cut(floors, None)
+        tidy(self._connections, now_s)
+        return deleted
+
+    def _tidy(self, now_s: int) -> int:
+        tick_ns = self._clock.monotonic_ns()
+        if self._tidied_ns is not None and tick_ns - self._tidied_ns < TIDY_EVERY_S * 1e9:
+            return 0
+        self._tidied_ns = tick_ns
+        return tidy(self._connections, now_s)
 
     def prunable(self, before_s: int) -> int:
         """How many rows `prune` would delete."""
@@ -151,7 +183,7 @@ class House:
             oldest = connection.execute(f"SELECT min(ts) FROM {table}").fetchone()[0]  # noqa: S608
             if oldest is None or oldest >= floor_s:
                 return 0, False
-            key = KEYS[table.partition("_")[0]]
+            key = KEYS[table]
             query = f"SELECT {key} FROM {table} WHERE ts < ? ORDER BY {key} LIMIT 1 OFFSET ?"  # noqa: S608
             border = connection.execute(query, (floor_s, BITE_ROWS)).fetchone()
         with self._connections.write() as connection:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pitstop.rollup.codec import decode, encode
-from pitstop.store.sqlite.tiers import ROLLUP_TIERS, SAMPLE_TIERS, Reach, Tier
+from pitstop.store.sqlite.tiers import HOUR_S, ROLLUP_TIERS, SAMPLE_TIERS, Reach, Tier
 
 if TYPE_CHECKING:
     import sqlite3
@@ -22,7 +22,11 @@ Values = tuple[int, int, int, int, int, bytes]  # count, sum_ns, min_ns, max_ns,
 Row = tuple[int, int, int, int, int, int, int, int, int, bytes]  # ts, series, worker, seq and the values
 Gauge = tuple[str, str, str]  # service, worker, name
 
-INSERT_ROLLUP = "INSERT INTO {name} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+# columns are named everywhere: one that was added to an old table stands last there
+INSERT_ROLLUP = (
+    "INSERT INTO {name} (ts, series, worker, seq, count, sum_ns, min_ns, max_ns, nbytes, hist)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
 
 
 class Names:
@@ -164,24 +168,27 @@ def _append_rollups(
     reaches: dict[str, Reach],
     ids: list[int],
 ) -> None:
-    values = list(
-        zip(rollups.count, rollups.sum_ns, rollups.min_ns, rollups.max_ns, rollups.nbytes, rollups.hist, strict=True)
-    )
+    worker, seq = author
+    finest, second = ROLLUP_TIERS[0], ROLLUP_TIERS[1]
+    columns = (rollups.count, rollups.sum_ns, rollups.min_ns, rollups.max_ns, rollups.nbytes, rollups.hist)
+    places = list(zip(rollups.ts, ids, strict=True))
     oldest = min(rollups.ts)
+    if oldest >= max(reaches[second.name].mark_s, reaches[finest.name].floor_s) and len(set(places)) == len(places):
+        rows = [(*place, worker, seq, *value) for place, value in zip(places, zip(*columns, strict=True), strict=True)]
+        connection.executemany(INSERT_ROLLUP.format(name=finest.name), rows)
+        count_rows(connection, finest.name, len(rows))
+        return
+    values = list(zip(*columns, strict=True))
     for tier in ROLLUP_TIERS:
         _, floor_s, mark_s = reaches[tier.name]
         if oldest >= mark_s:
             break
-        places = list(zip(rollups.ts, ids, strict=True))
-        chosen = [
-            (place, value)
-            for place, value in zip(places, values, strict=True)
-            if place[0] < mark_s and place[0] >= floor_s
-        ]
+        chosen = [pair for pair in zip(places, values, strict=True) if floor_s <= pair[0][0] < mark_s]
         rows = _rows(chosen, tier, author)
         connection.executemany(INSERT_ROLLUP.format(name=tier.name), rows)
         count_rows(connection, tier.name, len(rows))
-        if tier.step_s >= 3600:  # noqa: PLR2004  folding raises seen_s for hours; these rows are not folded into them
+        if tier.step_s >= HOUR_S:
+            # folding raises seen_s hour by hour; these rows will not be folded into hours
             newest: dict[int, int] = {}
             for (ts, series), _value in chosen:
                 newest[series] = max(newest.get(series, 0), ts)
@@ -211,7 +218,7 @@ def _append_samples(
         # the last value of a second counts; a late one never replaces what was folded
         verb = "IGNORE" if place else "REPLACE"
         before = connection.total_changes
-        connection.executemany(f"INSERT OR {verb} INTO {tier.name} VALUES (?, ?, ?)", chosen)  # noqa: S608
+        connection.executemany(f"INSERT OR {verb} INTO {tier.name} (ts, gauge, value) VALUES (?, ?, ?)", chosen)  # noqa: S608
         count_rows(connection, tier.name, connection.total_changes - before)
 
 
@@ -222,5 +229,6 @@ def _append_events(connection: sqlite3.Connection, events: Events, worker: int, 
             zip(events.ts, events.service, events.kind, events.text, strict=True)
         )
     ]
-    connection.executemany("INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+    insert = "INSERT INTO event (ts, worker, seq, n, service, kind, text) VALUES (?, ?, ?, ?, ?, ?, ?)"
+    connection.executemany(insert, rows)
     count_rows(connection, "event", len(rows))

@@ -9,5 +9,5 @@ CREATE TABLE {name} (
     max_ns INTEGER NOT NULL DEFAULT 0,
     nbytes INTEGER NOT NULL DEFAULT 0,
     hist BLOB NOT NULL DEFAULT x'',
-    PRIMARY KEY (ts, series, worker, seq)
+    PRIMARY KEY ({key})
 ) WITHOUT ROWID;

@@ -1,0 +1,212 @@
+"""Hooks that attach to frameworks and servers as the host imports them: `pitstop run` without a change to the code.
+
+A finder at the front of `sys.meta_path` lets the others find a module and patches it once it is executed; what is
+imported already is patched at once. One that fails is reported by `status`, never raised.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pitstop.record.recorder import RECORDER
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+
+AUTO = "auto"
+NONE = "none"
+
+
+class Status(NamedTuple):
+    """One integration: `state` is ``hooked``, ``waiting`` (for its import), ``failed``, ``off`` or ``absent``."""
+
+    name: str
+    version: str
+    state: str
+    text: str
+
+
+def _starlette(module: Any) -> None:
+    from pitstop.instrument import patches  # noqa: PLC0415  when there is something to patch
+
+    patches.attach_starlette(module.Starlette)
+
+
+def _fastapi(module: Any) -> None:
+    from pitstop.instrument import patches  # noqa: PLC0415
+
+    if "build_middleware_stack" in vars(module.FastAPI):
+        patches.attach_starlette(module.FastAPI)
+
+
+def _flask(module: Any) -> None:
+    from pitstop.instrument import patches  # noqa: PLC0415
+
+    patches.replace(module.Flask, "__call__", patches.flask_call())
+
+
+def _django_base(module: Any) -> None:
+    from pitstop.instrument import patches  # noqa: PLC0415
+
+    patches.replace(module.BaseHandler, "resolve_request", patches.django_resolve)
+
+
+def _django_wsgi(module: Any) -> None:
+    from pitstop.instrument import patches  # noqa: PLC0415
+
+    patches.replace(module.WSGIHandler, "__call__", patches.django_wsgi_call())
+
+
+def _django_asgi(module: Any) -> None:
+    from pitstop.instrument import patches  # noqa: PLC0415
+
+    patches.replace(module.ASGIHandler, "__call__", patches.django_asgi_call())
+
+
+def _litestar(module: Any) -> None:
+    from pitstop.instrument import patches  # noqa: PLC0415
+
+    patches.replace(module.Litestar, "__init__", patches.litestar_init())
+
+
+def _uvicorn(module: Any) -> None:
+    from pitstop.instrument import patches  # noqa: PLC0415
+
+    patches.replace(module.Server, "shutdown", patches.flush_after)
+
+
+HOOKS: dict[str, tuple[str, Callable[[Any], None]]] = {
+    "starlette.applications": ("starlette", _starlette),
+    "fastapi.applications": ("fastapi", _fastapi),
+    "flask.app": ("flask", _flask),
+    "django.core.handlers.base": ("django", _django_base),
+    "django.core.handlers.wsgi": ("django", _django_wsgi),
+    "django.core.handlers.asgi": ("django", _django_asgi),
+    "litestar.app": ("litestar", _litestar),
+    "uvicorn.server": ("uvicorn", _uvicorn),
+}
+"""Module to wait for, the integration it belongs to, and what patches it."""
+
+INTEGRATIONS = tuple(dict.fromkeys(name for name, _ in HOOKS.values()))
+
+_state: dict[str, str] = {}
+_reason: dict[str, str] = {}
+
+
+class _Finder:
+    """Patches a module of `HOOKS` after its own loader has executed it."""
+
+    def __init__(self, wanted: frozenset[str]) -> None:
+        self.wanted = wanted
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Of the `MetaPathFinder` protocol."""
+        if name not in self.wanted:
+            return None
+        for finder in sys.meta_path:
+            find = None if finder is self else getattr(finder, "find_spec", None)
+            spec: ModuleSpec | None = find(name, path, target) if find is not None else None
+            if spec is not None:
+                if hasattr(spec.loader, "exec_module"):
+                    spec.loader = _Loader(spec.loader)  # type: ignore[assignment]  # it has what the import system calls
+                return spec
+        return None
+
+
+class _Loader:
+    """The module's own loader, and our patch afterwards."""
+
+    def __init__(self, loader: Any) -> None:
+        self._loader = loader
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        """Of the `Loader` protocol."""
+        created: ModuleType | None = self._loader.create_module(spec)
+        return created
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Of the `Loader` protocol."""
+        if module.__spec__ is not None:
+            module.__spec__.loader = self._loader  # the host finds the module as it would be without us
+        module.__loader__ = self._loader
+        self._loader.exec_module(module)
+        _attach(module.__name__, module)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loader, name)
+
+
+def _attach(name: str, module: ModuleType) -> None:
+    integration, patch = HOOKS[name]
+    try:
+        patch(module)
+    except Exception as error:  # noqa: BLE001  the host goes on without us
+        _state[integration] = "failed"
+        _reason[integration] = f"{name} cannot be hooked: {error!r}"
+        sys.stderr.write(f"pitstop: {integration} is not recorded: {_reason[integration]}\n")
+    else:
+        _state.setdefault(integration, "hooked")
+
+
+def install(names: tuple[str, ...] = (AUTO,), *, autostart: bool = False) -> None:
+    """Attach to the integrations in `names` (``auto``: all, ``none``: none), now or when they are imported.
+
+    With `autostart` recording starts as the environment says, and its setting ``instrument`` decides on the names.
+    """
+    if autostart:
+        # the only call upwards: `pitstop run` has started this process, and app wires it
+        app: Any = import_module("pitstop.app")
+        app.autostart()
+        if not RECORDER.on:  # by a setting, or by a wrong one, which has been said
+            return
+        names = app.load_settings().words("instrument")
+    wanted = frozenset(
+        module
+        for module, (integration, _) in HOOKS.items()
+        if NONE not in names and (AUTO in names or integration in names)
+    )
+    for name in INTEGRATIONS:
+        if name not in {HOOKS[module][0] for module in wanted}:
+            _state[name] = "off"
+    sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, _Finder)]
+    sys.meta_path.insert(0, _Finder(wanted))
+    for name in wanted:
+        module = sys.modules.get(name)
+        if module is not None and not getattr(module.__spec__, "_initializing", False):
+            _attach(name, module)
+
+
+def remove() -> None:
+    """Wait for no more imports; what is patched stays until `uninstrument` or the end of the process."""
+    sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, _Finder)]
+
+
+def status() -> list[Status]:
+    """What can be recorded here, and what is, for ``pitstop doctor``."""
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415  only when asked
+
+    rows = []
+    for name in INTEGRATIONS:
+        try:
+            installed = version(name)
+        except PackageNotFoundError:
+            rows.append(Status(name, "", "absent", f"{name} is not installed"))
+            continue
+        state = _state.get(name, "waiting")
+        text = _reason.get(name) or f"{name} {installed}: {_EXPLAINED[state]}"
+        rows.append(Status(name, installed, state, text))
+    return rows
+
+
+_EXPLAINED = {
+    "hooked": "recorded in this process",
+    "waiting": "recorded by `pitstop run`, or by pitstop.instrument(app)",
+    "off": "left out by the setting instrument",
+    "failed": "not recorded",
+}

@@ -1,0 +1,196 @@
+"""Files of other ages, and proof that questions use the key."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+import pitstop
+from pitstop.model import Match, StoreError, Window
+from pitstop.store.sqlite import SqliteStore, schema
+from pitstop.store.sqlite.read import segment_query
+from pitstop.store.sqlite.tiers import KEYS, ROLLUP_TIERS, SAMPLE_TIERS, Segment
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from conftest import HandClock, Make
+
+    from pitstop.store.sqlite.tiers import Tier
+
+
+def listing(path: str) -> set[tuple[str, str]]:
+    raw = sqlite3.connect(path)
+    found = set(raw.execute("SELECT type, name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'"))
+    raw.close()
+    return found
+
+
+@pytest.fixture
+def old_file(path: str) -> str:
+    """A file as schema 0 wrote it: no bytes column, one index missing, one table led by series, no house tables."""
+    raw = sqlite3.connect(path)
+    raw.executescript(
+        """
+        CREATE TABLE series (id INTEGER PRIMARY KEY AUTOINCREMENT, service TEXT NOT NULL, tenant TEXT NOT NULL,
+            kind TEXT NOT NULL, name TEXT NOT NULL, parent TEXT NOT NULL, outcome TEXT NOT NULL);
+        CREATE TABLE worker (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, seq INTEGER NOT NULL);
+        CREATE UNIQUE INDEX worker_name ON worker (name);
+        CREATE TABLE rollup_1 (ts INTEGER NOT NULL, series INTEGER NOT NULL, worker INTEGER NOT NULL,
+            seq INTEGER NOT NULL, count INTEGER NOT NULL, sum_ns INTEGER NOT NULL, min_ns INTEGER NOT NULL,
+            max_ns INTEGER NOT NULL, hist BLOB NOT NULL, PRIMARY KEY (ts, series, worker, seq)) WITHOUT ROWID;
+        CREATE TABLE rollup_10 (series INTEGER NOT NULL, ts INTEGER NOT NULL, worker INTEGER NOT NULL,
+            seq INTEGER NOT NULL, count INTEGER NOT NULL, sum_ns INTEGER NOT NULL, min_ns INTEGER NOT NULL,
+            max_ns INTEGER NOT NULL, nbytes INTEGER NOT NULL, hist BLOB NOT NULL,
+            PRIMARY KEY (series, ts, worker, seq)) WITHOUT ROWID;
+        CREATE TABLE rollup_60 (ts INTEGER NOT NULL, series INTEGER NOT NULL, worker INTEGER NOT NULL,
+            seq INTEGER NOT NULL, count INTEGER NOT NULL, sum_ns INTEGER NOT NULL, min_ns INTEGER NOT NULL,
+            max_ns INTEGER NOT NULL, nbytes INTEGER NOT NULL, hist BLOB NOT NULL);
+        INSERT INTO series VALUES (1, 'shop', '', 'http', 'GET /old', '', '200');
+        INSERT INTO worker VALUES (1, 'w1', 3);
+        INSERT INTO rollup_1 VALUES (1790000000, 1, 1, 3, 2, 14, 7, 7, x'150502');
+        INSERT INTO rollup_10 VALUES (1, 1789999990, 1, 2, 5, 35, 7, 7, 0, x'150505');
+        INSERT INTO rollup_60 VALUES (1789999980, 1, 1, 1, 9, 63, 7, 7, 0, x'150509');
+        """
+    )
+    raw.close()
+    return path
+
+
+def test_an_old_file_gets_its_columns_keys_and_indexes_and_keeps_its_rows(
+    old_file: str, make: Make, clock: HandClock, tmp_path: Path
+) -> None:
+    store = SqliteStore(old_file, clock=clock)
+    store.append(make.batch([(1_790_000_000, make.series("GET /old"), [7])], worker="w2"))
+    fresh = SqliteStore(str(tmp_path / "fresh.db"), clock=clock)
+    fresh.services()
+    assert listing(old_file) == listing(fresh.path)
+    raw = sqlite3.connect(old_file)
+    wanted = sqlite3.connect(fresh.path)
+    for _, table in (entry for entry in listing(fresh.path) if entry[0] == "table"):
+        have = {(c[1], c[5]) for c in raw.execute(f"PRAGMA table_info({table})")}
+        assert have == {(c[1], c[5]) for c in wanted.execute(f"PRAGMA table_info({table})")}
+    assert raw.execute("SELECT ts, series, count, nbytes FROM rollup_10").fetchall() == [(1789999990, 1, 5, 0)]
+    assert raw.execute("SELECT sum(count) FROM rollup_60").fetchone() == (9,)
+    assert raw.execute("SELECT n_rows FROM tier WHERE name = 'rollup_10'").fetchone() == (1,)
+    assert raw.execute("PRAGMA user_version").fetchone() == (schema.VERSION,)
+    assert raw.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert make.answer(store, 1_790_000_000, 1_790_000_001)[make.series("GET /old")][0] == 3
+    raw.close()
+    wanted.close()
+    fresh.close()
+    store.close()
+
+
+def test_an_index_that_somebody_dropped_is_made_again(sqlite_store: SqliteStore, path: str, make: Make) -> None:
+    sqlite_store.append(make.batch([(make.NOON, make.series(), [1])]))
+    before = listing(path)
+    raw = sqlite3.connect(path)
+    raw.execute("DROP INDEX series_identity")
+    raw.close()
+    assert listing(path) != before
+    SqliteStore(path).append(make.batch([(make.NOON, make.series("b"), [1])]))
+    assert listing(path) == before
+
+
+def test_a_reader_says_that_an_old_file_must_be_migrated(old_file: str) -> None:
+    with pytest.raises(StoreError, match="old schema 0; run 'pitstop storage migrate'"):
+        SqliteStore(old_file, readonly=True).services()
+
+
+def test_a_file_of_this_schema_is_not_written_when_it_is_opened(
+    sqlite_store: SqliteStore, path: str, make: Make
+) -> None:
+    sqlite_store.append(make.batch([(make.NOON, make.series(), [1])]))
+    sqlite_store.checkpoint()
+    second = SqliteStore(path)
+    assert second.services() == ["shop"]
+    assert second.size().log_bytes == 0
+    second.close()
+
+
+def test_a_fresh_file_has_its_pragmas(sqlite_store: SqliteStore) -> None:
+    sqlite_store.services()
+    with sqlite_store._connections.read() as connection:
+        pragmas = ("auto_vacuum", "journal_mode", "synchronous", "wal_autocheckpoint", "busy_timeout")
+        assert [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in pragmas] == [2, "wal", 1, 0, 5000]
+
+
+START = """
+import sys
+from pitstop.model import Batch, Rollups, Series
+from pitstop.store.sqlite import SqliteStore
+out = Rollups()
+out.ts, out.series, out.hist = [1_790_000_000], [Series("shop", "", "http", "a", "", "200")], [b""]
+out.count = out.sum_ns = out.min_ns = out.max_ns = out.nbytes = [1]
+store = SqliteStore(sys.argv[1])
+print("ready", flush=True)
+sys.stdin.readline()
+store.append(Batch(sys.argv[2], 1, out))
+"""
+
+
+def test_eight_processes_start_on_an_empty_file(path: str) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(Path(pitstop.__file__).parents[1])}
+    for round_ in range(3):
+        file = f"{path}{round_}"
+        processes = [
+            subprocess.Popen(
+                [sys.executable, "-c", START, file, f"w{i}"],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, text=True,
+            )
+            for i in range(8)
+        ]  # fmt: skip
+        for process in processes:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+        for process in processes:
+            assert process.stdin is not None
+            process.stdin.write("\n")
+            process.stdin.flush()
+        assert [process.communicate(timeout=60)[1] for process in processes] == [""] * 8
+        store = SqliteStore(file)
+        got = store.rollups(Window(1_790_000_000, 1_790_000_001), Match())
+        assert (sum(got.count), len(set(got.series)), store.size().series) == (8, 1, 1)
+        store.close()
+
+
+def explained(store: SqliteStore, query: str, parameters: Sequence[object]) -> str:
+    with store._connections.read() as connection:
+        return " | ".join(row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {query}", parameters))
+
+
+@pytest.mark.parametrize("tier", ROLLUP_TIERS, ids=lambda tier: tier.name)
+def test_reads_of_every_tier_use_the_primary_key(sqlite_store: SqliteStore, tier: Tier) -> None:
+    segment = Segment(tier, 1_790_000_000, 1_790_000_000 + tier.step_s * 10)
+    for ids in (None, list(range(1, 100))):
+        plan = explained(sqlite_store, *segment_query(segment, ids, 100, hist=True))
+        assert f"SEARCH {tier.name} USING PRIMARY KEY (ts>? AND ts<?)" in plan
+        assert "SCAN" not in plan
+    plan = explained(sqlite_store, *segment_query(segment, [3], 100, hist=True))
+    if tier is ROLLUP_TIERS[0]:
+        assert f"SEARCH {tier.name} USING PRIMARY KEY (ts>? AND ts<?)" in plan
+        return
+    assert f"SEARCH {tier.name} USING PRIMARY KEY (ts=? AND series=?)" in plan
+
+
+@pytest.mark.parametrize("table", [*(tier.name for tier in (*ROLLUP_TIERS, *SAMPLE_TIERS)), "event"])
+def test_prunes_and_newest_rows_use_the_primary_key(sqlite_store: SqliteStore, table: str) -> None:
+    key = KEYS[table]
+    for query, parameters in (
+        (f"DELETE FROM {table} WHERE ts < ?", (5,)),
+        (f"DELETE FROM {table} WHERE ({key}) < ({', '.join('5' for _ in key.split(','))})", ()),
+        (f"SELECT {key} FROM {table} WHERE ts < ? ORDER BY {key} LIMIT 1 OFFSET ?", (5, 10)),
+    ):
+        plan = explained(sqlite_store, query, parameters)
+        assert f"SEARCH {table} USING PRIMARY KEY (" in plan
+        assert "SCAN" not in plan
+        assert "TEMP B-TREE" not in plan
+    assert "TEMP B-TREE" not in explained(sqlite_store, f"SELECT * FROM {table} ORDER BY ts DESC LIMIT 10", ())
+    assert "USING PRIMARY KEY" in explained(sqlite_store, f"SELECT max(ts) FROM {table}", ())

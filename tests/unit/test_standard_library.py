@@ -1,0 +1,42 @@
+"""What the host's process imports needs the standard library only."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SOURCE = Path(__file__).parents[2] / "src" / "pitstop"
+# imported in functions, where the host has them
+FRAMEWORKS = {"asgiref", "django", "fastapi", "flask", "gevent", "litestar", "starlette", "werkzeug"}
+FILES = [
+    SOURCE / "__init__.py",
+    SOURCE / "app.py",
+    *(file for room in ("model", "record", "rollup", "instrument", "store") for file in (SOURCE / room).rglob("*.py")),
+]
+
+
+def _imports(node: ast.AST, *, in_function: bool = False) -> Iterator[tuple[str, bool]]:
+    """Top-level names of what is imported at run time, and whether that happens within a function."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test):
+            continue
+        if isinstance(child, ast.Import):
+            yield from ((alias.name.partition(".")[0], in_function) for alias in child.names)
+        elif isinstance(child, ast.ImportFrom):
+            yield (child.module or "").partition(".")[0], in_function
+        inside = in_function or isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef))
+        yield from _imports(child, in_function=inside)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(SOURCE)))
+def test_a_module_of_the_host_imports_only_the_standard_library(file: Path) -> None:
+    for name, in_function in _imports(ast.parse(file.read_text())):
+        lazily = in_function and file.parent.name == "instrument" and name in FRAMEWORKS
+        assert name in sys.stdlib_module_names or name == "pitstop" or lazily, f"{file} imports {name}"
