@@ -156,12 +156,12 @@ class RecordingMiddleware:
                 last = not message.get("more_body")
                 if last and not op.streaming:  # the whole body in one message
                     op.end_ns = end_ns = perf_counter_ns()
-                    op.nbytes = len(message.get("body", b""))
+                    IN_FLIGHT.discard(op)
+                    op.nbytes = len(message.get("body") or b"")
                     if not op.name:
                         op.name = BY_METHOD[scope["method"]][self.template_of(scope)]
-                    if op.left:
-                        op.outcome = CLIENT_LEFT
-                    IN_FLIGHT.discard(op)
+                    if op.left or not op.outcome:
+                        op.outcome = CLIENT_LEFT if op.left else SERVER_ERROR
                     self.recorder.finish(op, end_ns)
                 else:
                     return self._send_piece(scope, op, send, message, last=last)

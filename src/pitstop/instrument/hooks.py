@@ -10,6 +10,8 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pitstop.record.recorder import RECORDER
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from importlib.machinery import ModuleSpec
@@ -161,6 +163,8 @@ def install(names: tuple[str, ...] = (AUTO,), *, autostart: bool = False) -> Non
         # the only call upwards: `pitstop run` has started this process, and app wires it
         app: Any = import_module("pitstop.app")
         app.autostart()
+        if not RECORDER.on:  # by a setting, or by a wrong one, which has been said
+            return
         names = app.load_settings().words("instrument")
     wanted = frozenset(
         module

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 FLUSH_S = 2.0  # what the end of a server may be held
 
-MARK = "pitstop"
+MARK = "pitstop.operation"  # PEP 3333 wants a dot in keys of others
 """Key in an ASGI scope or WSGI environ: this request is being recorded, further in it is not recorded again."""
 
 IN_FLIGHT: set[Operation] = set()

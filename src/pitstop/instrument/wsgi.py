@@ -172,12 +172,15 @@ class _Exchange:
 
     def first_byte(self, at_ns: int) -> None:
         """The body comes in pieces: file the time until the first."""
-        first = Operation(STAGE, self.op.start_ns)
-        first.name = "first byte"
-        first.outcome = "ok"
-        first.root = self.op
-        first.end_ns = at_ns
-        self._middleware.recorder.finish_child(first)
+        try:
+            first = Operation(STAGE, self.op.start_ns)
+            first.name = "first byte"
+            first.outcome = "ok"
+            first.root = self.op
+            first.end_ns = at_ns
+            self._middleware.recorder.finish_child(first)
+        except Exception:  # noqa: BLE001
+            fault("wsgi.first_byte")
 
     def abandoned(self) -> str:
         """The outcome when the server stops before the end of the body: complete if all that was declared is sent."""
