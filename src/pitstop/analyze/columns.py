@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _CONTINUES = 0x80
 _SEVEN_BITS = 0x7F
 _LONGEST_VARINT = 9  # bytes: 63 bits
-_BLOCK_BYTES = 1 << 17  # at once: what is made of it stays in the processor's cache, which halves the time
+_BLOCK_BYTES = 1 << 18  # at once: what is made of it stays in the processor's cache
 
 VALUES_NS: Floats = np.array([value_ns(position) for position in range(POSITIONS)])
 """What a duration in each position is taken to be, ns."""
@@ -64,24 +64,29 @@ def merged_by_group(hists: Sequence[bytes], groups: Ints, number: int) -> GroupC
     Empty ones (``b""``) count nothing. Raises StoreCorruptError for bytes that the codec cannot have written.
     """
     lengths = np.fromiter(map(len, hists), dtype=np.int64, count=len(hists))
-    if any(hist[0] != VERSION for hist in hists if len(hist) == 1):
-        raise _unknown_version()
     used = lengths > 1
     if not used.all():
+        if any(hist[0] != VERSION for hist in hists if len(hist) == 1):
+            raise _unknown_version()
         hists, lengths, groups = [hist for hist in hists if len(hist) > 1], lengths[used], groups[used]
     total = np.zeros(number * POSITIONS)  # float64 adds whole numbers exactly up to 2^53
-    data = np.frombuffer(b"".join(hists), dtype=np.uint8)
+    most_pairs = max(_BLOCK_BYTES, int(lengths.max(initial=0))) // 2
+    steps, counts = np.empty(most_pairs, dtype=np.int64), np.empty(most_pairs)
     ends = np.cumsum(lengths)
     first = 0
     while first < len(hists):
         begin = int(ends[first] - lengths[first])
         last = max(first + 1, int(np.searchsorted(ends, begin + _BLOCK_BYTES, side="right")))
-        _add_block(total, data[begin : ends[last - 1]], lengths[first:last], groups[first:last])
+        data = np.frombuffer(b"".join(hists[first:last]), dtype=np.uint8)
+        _add_block(total, data, lengths[first:last], groups[first:last], steps, counts)
         first = last
     return _trimmed(total.reshape(number, POSITIONS))
 
 
-def _add_block(total: Floats, data: NDArray[np.uint8], lengths: Ints, groups: Ints) -> None:
+def _add_block(
+    total: Floats, data: NDArray[np.uint8], lengths: Ints, groups: Ints, steps: Ints, counts: Floats
+) -> None:
+    """Add what `data` counts to `total`; `steps` and `counts` are room to work in, because fresh memory is dear."""
     ends = np.cumsum(lengths)
     starts = ends - lengths
     if (data[starts] != VERSION).any():
@@ -96,7 +101,8 @@ def _add_block(total: Floats, data: NDArray[np.uint8], lengths: Ints, groups: In
     numbers = lengths - 1 - np.diff(np.searchsorted(continued, ends), prepend=0)
     if (numbers % 2).any():
         raise StoreCorruptError("a histogram ends in the middle of a pair; run 'pitstop doctor'")
-    steps, counts = values[0::2].astype(np.int64), values[1::2].astype(np.float64)
+    steps, counts = steps[: len(values) // 2], counts[: len(values) // 2]
+    steps[:], counts[:] = values[0::2], values[1::2]
     if len(continued):
         _put_long_ones(data, continued, starts, steps, counts)
     # One running sum over the steps of all histograms gives the cell (group, position) of every pair.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pitstop.analyze.stats import CLIENT_LEFT_STATUS, NO_DATA, Stats, stats_by_group
+from pitstop.analyze.stats import CLIENT_LEFT_STATUS, NO_DATA, Stats, distinct, stats_by_group
 from pitstop.model import OTHER, UNMATCHED, Match
 from pitstop.model.series import CACHE, HTTP
 
@@ -65,7 +65,7 @@ def overview_of(requests: Rollups, lookups: Rollups, window: Window, service: st
     return Overview(
         window=window,
         service=service,
-        routes=len({name for name in {series.name for series in set(requests.series)} if is_route(name)}),
+        routes=len({series.name for series in distinct(requests.series)[0] if is_route(series.name)}),
         stats=stats,
         clients_left=sum(n for n, s in zip(requests.count, requests.series, strict=True) if s.outcome == left),
         cache_hit_ratio=hits / lookup_count if lookup_count else None,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pitstop.analyze.severity import Severity, severity
-from pitstop.analyze.stats import NO_DATA, Stats, is_error, numbered, stats_by_group
+from pitstop.analyze.stats import NO_DATA, Stats, is_error, numbered_by, stats_by_group
 from pitstop.model import Match
 from pitstop.model.series import HTTP, STAGE
 
@@ -63,7 +64,7 @@ def _all(rollups: Rollups, duration_s: float) -> Stats:
 
 
 def _statuses(requests: Rollups, duration_s: float) -> tuple[StatusRow, ...]:
-    names, groups = numbered([series.outcome for series in requests.series])
+    names, groups = numbered_by(requests.series, attrgetter("outcome"))
     stats = stats_by_group(requests, groups, len(names), duration_s)
     count = sum(requests.count)
     rows = [

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from pitstop.analyze.severity import Severity, severity
-from pitstop.analyze.stats import Stats, numbered, stats_by_group
+from pitstop.analyze.stats import Stats, numbered_by, stats_by_group
 from pitstop.model import Match
 from pitstop.model.series import HTTP
 
@@ -36,7 +37,7 @@ def routes(store: Store, window: Window, service: str | None = None) -> list[Rou
 
 def routes_of(requests: Rollups, duration_s: float) -> list[RouteRow]:
     """Rows of kind `http`, by route."""
-    names, groups = numbered([series.name for series in requests.series])
+    names, groups = numbered_by(requests.series, attrgetter("name"))
     stats = stats_by_group(requests, groups, len(names), duration_s)
     all_s = sum(one.total_s or 0.0 for one in stats)
     counts = sorted((one.requests for one in stats), reverse=True)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pitstop.analyze.columns import merged_by_group, quantiles_ns
-from pitstop.analyze.stats import numbered, sums
+from pitstop.analyze.stats import numbered_by, sums
 from pitstop.analyze.trend import STEPS_S
 from pitstop.model import Match
 from pitstop.model.series import HTTP
@@ -37,7 +38,7 @@ def sparklines(store: Store, window: Window, service: str | None = None, points:
     ts = tuple(range(covered.start_s, covered.end_s, step_s))
     if not len(rollups) or not ts:
         return {}
-    names, route = numbered([series.name for series in rollups.series])
+    names, route = numbered_by(rollups.series, attrgetter("name"))
     at = np.clip((np.array(rollups.ts, dtype=np.int64) - covered.start_s) // step_s, 0, len(ts) - 1)
     cell = route * len(ts) + at
     number = len(names) * len(ts)

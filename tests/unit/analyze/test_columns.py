@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from pitstop.analyze import columns
 from pitstop.analyze.columns import GroupCounts, merged_by_group, quantiles_ns
-from pitstop.model import StoreCorruptError
+from pitstop.analyze.stats import distinct, numbered, numbered_by
+from pitstop.model import Series, StoreCorruptError
 from pitstop.rollup.codec import decode, encode
 from pitstop.rollup.histogram import POSITIONS, merged, quantile_ns
 
@@ -111,3 +112,13 @@ def test_a_column_is_much_faster_than_one_by_one() -> None:
             merged(decode(h) for h, i in zip(hists, groups, strict=True) if i == g)
         best_single = min(best_single, time.perf_counter() - start)
     assert best_column * 5 < best_single
+
+
+def test_keys_are_numbered_in_order_of_appearance_and_equal_objects_share_a_number() -> None:
+    one, same = Series("a", "", "http", "x", "", "200"), Series("a", "", "http", "x", "", "200")
+    other = Series("a", "", "http", "y", "", "200")
+    names, rows = numbered_by([one, other, same, one], lambda series: series.name)
+    assert (names, rows.tolist()) == (["x", "y"], [0, 1, 0, 0])
+    assert numbered(["b", "a", "b"])[1].tolist() == [0, 1, 0]
+    different, at = distinct([one, other, one])
+    assert (different, at.tolist()) == ([one, other], [0, 1, 0])

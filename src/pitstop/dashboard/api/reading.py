@@ -8,7 +8,17 @@ from fastapi import APIRouter, Depends, Query, Request
 
 from pitstop import analyze
 from pitstop.dashboard.access import api_reader
-from pitstop.dashboard.api.shapes import GaugeOut, Problem, RouteOut, RoutesOut, RuntimeOut, StorageOut, VerdictOut
+from pitstop.dashboard.api.answers import (
+    HealthOut,
+    HeatmapOut,
+    OverviewOut,
+    RouteDetailOut,
+    RuntimeOut,
+    ServiceOut,
+    TrendOut,
+    VerdictOut,
+)
+from pitstop.dashboard.api.shapes import Problem, RouteOut, RoutesOut, StorageOut
 from pitstop.dashboard.desk import desk_of
 from pitstop.dashboard.pages.frame import Viewed  # noqa: TC001  FastAPI reads the annotations
 from pitstop.dashboard.pages.routes import ORDERS, ordered
@@ -24,22 +34,21 @@ MOST_STEPS = 2000
 
 
 @router.get("/overview")
-def overview(request: Request, view: Viewed) -> analyze.Overview:
+def overview(request: Request, view: Viewed) -> OverviewOut:
     """The figures of one service, or of all."""
-    return desk_of(request).answers.overview(view).now
+    return OverviewOut.model_validate(desk_of(request).answers.overview(view).now)
 
 
 @router.get("/health")
-def health(request: Request, view: Viewed) -> analyze.Health:
+def health(request: Request, view: Viewed) -> HealthOut:
     """The score, its letter and its parts."""
-    return desk_of(request).answers.overview(view).health
+    return HealthOut.model_validate(desk_of(request).answers.overview(view).health)
 
 
 @router.get("/verdict")
 def verdict(request: Request, view: Viewed) -> VerdictOut:
     """What stands out, in a sentence or two, against the span compared with."""
-    found = desk_of(request).answers.overview(view).verdict
-    return VerdictOut(tone=found.tone, text=found.text, routes=list(found.routes))
+    return VerdictOut.model_validate(desk_of(request).answers.overview(view).verdict)
 
 
 @router.get("/routes")
@@ -62,40 +71,33 @@ def routes(
 @router.get("/routes/detail")
 def route_detail(
     request: Request, view: Viewed, route: Annotated[str, Query(max_length=LONGEST_NAME)]
-) -> analyze.RouteDetail:
+) -> RouteDetailOut:
     """One route: percentiles, statuses, first byte."""
-    return desk_of(request).answers.route(view, route).detail
+    return RouteDetailOut.model_validate(desk_of(request).answers.route(view, route).detail)
 
 
 @router.get("/routes/trend")
 def trend(
     request: Request, view: Viewed, route: RouteName = None, step: Annotated[int | None, Query(ge=1)] = None
-) -> analyze.Trend:
+) -> TrendOut:
     """The course of one route, or of all; `step` in seconds, chosen to fit a chart when left out."""
     _check_step(view.window.duration_s, step)
-    return analyze.trend(desk_of(request).store, view.window, view.service, route, step)
+    return TrendOut.model_validate(analyze.trend(desk_of(request).store, view.window, view.service, route, step))
 
 
 @router.get("/heatmap")
 def heatmap(
     request: Request, view: Viewed, route: RouteName = None, step: Annotated[int | None, Query(ge=1)] = None
-) -> analyze.Heatmap:
+) -> HeatmapOut:
     """How many requests took how long, step by step."""
     _check_step(view.window.duration_s, step)
-    return analyze.heatmap(desk_of(request).store, view.window, view.service, route, step)
+    return HeatmapOut.model_validate(analyze.heatmap(desk_of(request).store, view.window, view.service, route, step))
 
 
 @router.get("/runtime")
 def runtime(request: Request, view: Viewed) -> RuntimeOut:
     """Gauges of every worker."""
-    found = desk_of(request).answers.runtime(view)
-    return RuntimeOut(
-        window=found.window,
-        step_s=found.step_s,
-        gauges=[
-            GaugeOut(name=one.name, worker=one.worker, ts=list(one.ts), values=list(one.values)) for one in found.gauges
-        ],
-    )
+    return RuntimeOut.model_validate(desk_of(request).answers.runtime(view))
 
 
 @router.get("/storage")
@@ -105,9 +107,10 @@ def storage(request: Request) -> StorageOut:
 
 
 @router.get("/services")
-def services(request: Request, view: Viewed) -> list[analyze.ServiceRow]:
+def services(request: Request, view: Viewed) -> list[ServiceOut]:
     """Every service that is kept, the busiest first."""
-    return analyze.services(desk_of(request).store, view.window)
+    rows = analyze.services(desk_of(request).store, view.window)
+    return [ServiceOut.model_validate(row) for row in rows]
 
 
 @router.get("/openapi.json", include_in_schema=False)

@@ -1,11 +1,12 @@
-"""The shapes of answers that are not already a dataclass of `pitstop.analyze`."""
+"""The shapes of errors, of the route table, of storage, and of what changes it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, Field
 
+from pitstop.dashboard.api.answers import SeverityName
 from pitstop.model import Window
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class RouteOut(BaseModel):
     p99_s: float | None
     max_s: float | None
     bytes: int | None
-    severity: Literal["good", "warning", "slow", "critical", "no data"]
+    severity: SeverityName
     time_ratio: float = Field(description="share of the time all users waited")
     popularity: int = Field(description="rank by requests, 1 the most asked for")
 
@@ -76,31 +77,6 @@ class RoutesOut(BaseModel):
     window: Window
     total: int
     routes: list[RouteOut]
-
-
-class VerdictOut(BaseModel):
-    """What stands out."""
-
-    tone: Literal["fine", "warning", "bad", "no data"]
-    text: str
-    routes: list[str]
-
-
-class GaugeOut(BaseModel):
-    """One gauge of one worker."""
-
-    name: str
-    worker: str
-    ts: list[int]
-    values: list[float]
-
-
-class RuntimeOut(BaseModel):
-    """All gauges of the window."""
-
-    window: Window
-    step_s: int
-    gauges: list[GaugeOut]
 
 
 class TableOut(BaseModel):

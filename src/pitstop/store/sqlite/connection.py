@@ -58,7 +58,8 @@ class Connections:
         self._used: list[sqlite3.Connection] = []
         self._changed = threading.Condition()
         self._writing = threading.Lock()
-        self._pid = os.getpid()
+        self._quiet = False
+        self._lasting = True
         self._closed = False
         _POOLS.add(self)
 
@@ -150,7 +151,7 @@ class Connections:
         with self._changed:
             if self._closed:
                 raise StoreUnavailableError(f"the store '{self.path}' is closed")
-            if self._idle and not self._same_file():
+            if self.inode and not self._same_file():
                 self._close_idle()  # renamed aside by another process, or removed
                 self.inode = 0
             if self._idle:
@@ -158,11 +159,9 @@ class Connections:
                 self._used.append(connection)
                 return connection
             try:
-                connection = self._open()
+                return self._open()
             except sqlite3.Error as error:
                 raise translated(error, self.path) from error
-            self._used.append(connection)
-            return connection
 
     def _same_file(self) -> bool:
         try:
@@ -179,7 +178,7 @@ class Connections:
                 self._prepare(connection)
                 self.inode = os.stat(self.path).st_ino  # noqa: PTH116
         except BaseException:
-            connection.close()
+            self._drop(connection)
             raise
         return connection
 
@@ -194,7 +193,8 @@ class Connections:
             log = Path(self.path + "-wal")
             if log.exists() and log.stat().st_size:
                 raise
-            # a log cannot be made on a read-only disk, and none is there: nobody writes this file
+            # a log cannot be made on a read-only disk, and none is there: nobody writes this file now
+            self._lasting = False
             return self._configured(f"file:{quote(self.path)}?immutable=1")
 
     def _configured(self, uri: str) -> sqlite3.Connection:
@@ -206,26 +206,30 @@ class Connections:
             check_same_thread=False,
             cached_statements=STATEMENTS,
         )
+        self._used.append(connection)
         try:
             connection.execute("PRAGMA synchronous=NORMAL")
             connection.execute("PRAGMA wal_autocheckpoint=0")
             connection.execute("PRAGMA secure_delete=OFF")
             connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
         except BaseException:
-            connection.close()
+            self._drop(connection)
             raise
         return connection
 
+    def _drop(self, connection: sqlite3.Connection) -> None:
+        self._used.remove(connection)
+        connection.close()
+
     def _give_back(self, connection: sqlite3.Connection, *, keep: bool) -> None:
-        if self._pid != os.getpid():
-            return  # forked in the middle of a use: the child's copy was abandoned
         with self._changed:
-            with suppress(ValueError):
+            if connection not in self._used:
+                return  # forked in the middle of a use: the parent's, which this process may not touch
+            if keep and self._lasting and not self._closed and len(self._idle) < IDLE_CONNECTIONS:
                 self._used.remove(connection)
-            if keep and not self._closed and len(self._idle) < IDLE_CONNECTIONS:
                 self._idle.append(connection)
             else:
-                connection.close()
+                self._drop(connection)
             self._changed.notify_all()
 
     def _close_idle(self) -> None:
@@ -234,7 +238,9 @@ class Connections:
 
     def before_fork(self) -> None:
         """Wait shortly for what is in use, and close everything."""
-        self._changed.acquire()
+        self._quiet = self._changed.acquire(timeout=FORK_WAIT_S)
+        if not self._quiet:
+            return  # being opened right now, perhaps waiting for a lock: the child abandons it
         deadline = time.monotonic() + FORK_WAIT_S
         while self._used and self._changed.wait(max(0.0, deadline - time.monotonic())):
             pass
@@ -242,14 +248,15 @@ class Connections:
 
     def after_fork_in_parent(self) -> None:
         """Go on."""
-        self._changed.release()
+        if self._quiet:
+            self._changed.release()
 
     def after_fork_in_child(self) -> None:
         """Begin anew; what another thread of the parent was using is left alone for good."""
-        abandoned, self._used, self._idle = self._used, [], []
+        abandoned = self._used + self._idle
+        self._used, self._idle = [], []
         self._changed = threading.Condition()
         self._writing = threading.Lock()
-        self._pid = os.getpid()
         if abandoned:
             _never_close(abandoned)
 
