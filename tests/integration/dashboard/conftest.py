@@ -84,7 +84,12 @@ def fill(store: Store) -> None:
                 rows.max_ns.append(ns)
                 rows.nbytes.append(count * 1000)
                 rows.hist.append(encode({position_of(ns): count}))
-        for name, value in (("process.memory.rss_bytes", 9e7), ("process.cpu_ratio", 0.2), ("process.threads", 7.0), (f"gauge {XSS}", 3.0)):
+        for name, value in (
+            ("process.memory.rss_bytes", 9e7),
+            ("process.cpu_ratio", 0.2),
+            ("process.threads", 7.0),
+            (f"gauge {XSS}", 3.0),
+        ):
             samples.ts.append(ts)
             samples.service.append("shop")
             samples.worker.append(f"web<b>:{41}:ab")

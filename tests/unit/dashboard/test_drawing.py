@@ -74,4 +74,6 @@ def test_no_script_of_ours_writes_markup_or_evaluates_text() -> None:
     for name, data in table().items():
         if name.endswith(".js") and name.startswith("js/"):
             text = data.decode()
-            assert not any(word in text for word in ("innerHTML", "outerHTML", "insertAdjacentHTML", "eval(", "document.write")), name
+            assert not any(
+                word in text for word in ("innerHTML", "outerHTML", "insertAdjacentHTML", "eval(", "document.write")
+            ), name

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import random
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import numpy as np
 from pitstop import analyze
 from pitstop.analyze.columns import GroupCounts
 from pitstop.dashboard import shared_read
@@ -68,4 +68,3 @@ def test_every_answer_is_the_one_the_store_gives_directly(monkeypatch: pytest.Mo
     lines = analyze.sparklines(store, WINDOW, "shop", 40)
     assert analyze.sparklines(read.routes(), WINDOW, "shop", 40) == lines
     assert analyze.sparklines(read.routes({"GET /b"}), WINDOW, "shop", 40) == {"GET /b": lines["GET /b"]}
-
