@@ -15,7 +15,7 @@ import pytest
 import uvicorn
 
 from pitstop.dashboard import Keyring, create_app
-from pitstop.model import Batch, Events, Rollups, Samples, Series
+from pitstop.model import Batch, Events, Rollups, Samples, Series, Store
 from pitstop.rollup.codec import encode
 from pitstop.rollup.histogram import position_of
 from pitstop.store import open_store
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
-    from pitstop.model import Store
 
 PASSWORD = "correct-horse-battery"
 XSS = '"><img src=x onerror=window.canary=1><script>window.canary=2</script>{{7*7}}'
@@ -84,7 +83,12 @@ def fill(store: Store) -> None:
                 rows.max_ns.append(ns)
                 rows.nbytes.append(count * 1000)
                 rows.hist.append(encode({position_of(ns): count}))
-        for name, value in (("process.memory.rss_bytes", 9e7), ("process.cpu_ratio", 0.2), ("process.threads", 7.0), (f"gauge {XSS}", 3.0)):
+        for name, value in (
+            ("process.memory.rss_bytes", 9e7),
+            ("process.cpu_ratio", 0.2),
+            ("process.threads", 7.0),
+            (f"gauge {XSS}", 3.0),
+        ):
             samples.ts.append(ts)
             samples.service.append("shop")
             samples.worker.append(f"web<b>:{41}:ab")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
 import pytest
@@ -13,12 +13,7 @@ from starlette.routing import Mount
 from pitstop.dashboard import Keyring, create_app
 from pitstop.store.memory import MemoryStore
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 Dashboard = Any  # the fixture of conftest.py, which cannot be imported
-
-
 
 
 PUBLIC = {("GET", "/sign-in"), ("POST", "/sign-in"), ("GET", "/static/{revision}/{name:path}")}
@@ -209,6 +204,13 @@ def test_static_files_are_kept_for_good_compressed_and_nothing_else_is_reachable
     plain = httpx.get(dashboard.url + style[1], headers={"accept-encoding": "identity"})
     assert plain.text == answer.text
     root = style[1].rsplit("/", 2)[0]
-    for path in ("/../app.py", "/%2e%2e/app.py", "/..%2fapp.py", "/%5c..%5capp.py", "/vendor/README.md", "//etc/passwd"):
+    for path in (
+        "/../app.py",
+        "/%2e%2e/app.py",
+        "/..%2fapp.py",
+        "/%5c..%5capp.py",
+        "/vendor/README.md",
+        "//etc/passwd",
+    ):
         assert httpx.get(dashboard.url + root + path).status_code == 404, path
     assert httpx.get(dashboard.url + "/static/0000000000000000/css/page.css").status_code == 404

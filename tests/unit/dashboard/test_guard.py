@@ -72,7 +72,17 @@ def test_a_path_of_ours_is_where_a_sign_in_leads(path: str) -> None:
 
 @pytest.mark.parametrize(
     "wanted",
-    ["", "routes", "//evil.example", "/\\evil.example", "\\evil", "http://evil", "javascript:alert(1)", "/a\nb", "///x"],
+    [
+        "",
+        "routes",
+        "//evil.example",
+        "/\\evil.example",
+        "\\evil",
+        "http://evil",
+        "javascript:alert(1)",
+        "/a\nb",
+        "///x",
+    ],
 )
 def test_anything_else_leads_to_the_overview(wanted: str) -> None:
     assert safe_next(wanted) == "/"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import random
+from typing import TYPE_CHECKING
 
-import pytest
+import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import numpy as np
 from pitstop import analyze
 from pitstop.analyze.columns import GroupCounts
 from pitstop.dashboard import shared_read
@@ -17,6 +17,9 @@ from pitstop.model import Batch, Rollups, Series, Window
 from pitstop.rollup.codec import encode
 from pitstop.rollup.histogram import position_of
 from pitstop.store.memory import MemoryStore
+
+if TYPE_CHECKING:
+    import pytest
 
 WINDOW = Window(1_800_000_000, 1_800_003_600)
 
@@ -68,4 +71,3 @@ def test_every_answer_is_the_one_the_store_gives_directly(monkeypatch: pytest.Mo
     lines = analyze.sparklines(store, WINDOW, "shop", 40)
     assert analyze.sparklines(read.routes(), WINDOW, "shop", 40) == lines
     assert analyze.sparklines(read.routes({"GET /b"}), WINDOW, "shop", 40) == {"GET /b": lines["GET /b"]}
-

@@ -36,6 +36,7 @@ export function figures(value, digits = 3) {
 
 function long(seconds) {
   let rest = Math.round(seconds);
+  if (Math.abs(seconds % 1) === 0.5 && rest % 2) rest -= 1; // ties to even, as Python rounds
   const parts = [];
   for (const [length, name] of LENGTHS_S) {
     const number = Math.floor(rest / length);
@@ -56,17 +57,17 @@ export function duration(seconds) {
 
 export const milliseconds = (seconds) => (missing(seconds) ? NO_DATA : figures(seconds * 1e3));
 
-export function count(number) {
+/** `number` in the largest unit of `units` that it reaches when rounded, else with `rest` behind it. */
+function scaled(number, units, rest) {
   if (missing(number)) return NO_DATA;
-  for (const [size, name] of LARGE) if (Math.abs(number) >= size * (name === "k" ? 10 : 1)) return `${figures(number / size)} ${name}`;
-  return Number.isInteger(number) ? String(number) : figures(number);
+  const reached = Math.abs(Number(figures(number)));
+  for (const [size, name] of units) if (reached >= size) return `${figures(number / size)} ${name}`;
+  return figures(number) + rest;
 }
 
-export function rate(perSecond) {
-  if (missing(perSecond)) return NO_DATA;
-  for (const [size, name] of LARGE) if (Math.abs(perSecond) >= size) return `${figures(perSecond / size)} ${name}`;
-  return figures(perSecond);
-}
+export const count = (number) => scaled(number, LARGE, "");
+export const rate = count;
+export const bytes = (number) => scaled(number, BYTES, " B");
 
 export function ratio(part) {
   if (missing(part)) return NO_DATA;
@@ -77,12 +78,6 @@ export function ratio(part) {
     return `${(100 - Number(rest)).toFixed(places)} %`;
   }
   return `${figures(part * 100)} %`;
-}
-
-export function bytes(number) {
-  if (missing(number)) return NO_DATA;
-  for (const [size, name] of BYTES) if (Math.abs(number) >= size) return `${figures(number / size)} ${name}`;
-  return `${figures(number)} B`;
 }
 
 export function change(part) {

@@ -7,6 +7,19 @@ let afterG = 0;
 
 const typing = (target) => target.closest?.("input, select, textarea, [contenteditable], dialog[open]");
 
+function search() {
+  const field = document.getElementById("search");
+  if (field) field.select();
+  else document.querySelector('nav a[data-key="r"]').click();
+}
+
+function chooseRange() {
+  const menu = document.getElementById("range");
+  menu.open = true;
+  const first = menu.querySelector(".quick a");
+  (first.checkVisibility() ? first : menu.querySelector("input")).focus();
+}
+
 addEventListener("keydown", (event) => {
   if (event.metaKey || event.ctrlKey || event.altKey) return;
   const { key, target } = event;
@@ -25,8 +38,8 @@ addEventListener("keydown", (event) => {
   }
   if (key === "g") { afterG = performance.now() + 1500; return; }
   const acts = {
-    "/": () => document.getElementById("search")?.select() ?? document.querySelector('nav a[data-key="r"]').click(),
-    t: () => { const menu = document.getElementById("range"); menu.open = true; (menu.querySelector(".quick a") ?? menu.querySelector("input")).checkVisibility() ? menu.querySelector(".quick a").focus() : menu.querySelector("input").focus(); },
+    "/": search,
+    t: chooseRange,
     l: toggle,
     "?": () => document.getElementById("help").showModal(),
     ArrowDown: () => walk(1),
