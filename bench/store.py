@@ -1,4 +1,6 @@
-"""What the SQLite store costs: flushes of eight processes, questions over 24 h, 7 d and 90 d, prunes, bytes. Two to three minutes.
+"""What the SQLite store costs: flushes of eight processes, questions over 24 h, 7 d and 90 d, prunes, bytes.
+
+Takes two to three minutes.
 
     python bench/store.py
 
