@@ -5,13 +5,14 @@ from __future__ import annotations
 import atexit
 import os
 import sys
+import time
 from typing import TYPE_CHECKING
 
 from pitstop.instrument import live
 from pitstop.instrument.options import OPTIONS
 from pitstop.instrument.probe import Probe
 from pitstop.instrument.runtime import LOOP, RuntimeSampler
-from pitstop.model.errors import PitstopError, SettingError
+from pitstop.model.errors import PitstopError, SettingError, StoreError
 from pitstop.model.settings import Settings, resolve
 from pitstop.record.governor import Governor
 from pitstop.record.recorder import RECORDER
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from pitstop.rollup.flusher import Cost
 
 SETTINGS_FILE = "pitstop.toml"
+HOUSE_EVERY_S = 5.0
+HOUSE_LEASE_S = 30.0  # a holder that dies is followed within this time
+DAY_S = 86_400
 EXIT_FLUSH_S = 2.0  # what a process may be held at its end
 
 _MULTIPROCESSING_PRIORITY = 100  # before multiprocessing ends its own queues and pools
@@ -38,6 +42,7 @@ class _Wiring:
         self.flusher: Flusher | None = None
         self.store: Store | None = None
         self.sampler: RuntimeSampler | None = None
+        self.house_at_s = 0.0
         self.hooked = False
 
 
@@ -137,6 +142,26 @@ def _append(batch: Batch) -> None:
         assert _wiring.settings is not None
         _wiring.store = store = open_store(_wiring.settings.text("store"))
     store.append(batch)
+    _keep_house(store, batch.worker)
+
+
+def _keep_house(store: Store, worker: str) -> None:
+    """Where no dashboard runs, one of the workers folds and prunes: whoever has the store's lease.
+
+    In the flusher's thread and part of its cost; a few hundred rows a round.
+    """
+    now_s = time.monotonic()
+    if now_s - _wiring.house_at_s < HOUSE_EVERY_S:
+        return
+    _wiring.house_at_s = now_s
+    assert _wiring.settings is not None
+    try:
+        if store.lease(worker, HOUSE_LEASE_S):
+            store.upkeep(retention_s=int(_wiring.settings.number("retention_days")) * DAY_S)
+    except StoreError as error:
+        import logging  # noqa: PLC0415  only when something is wrong
+
+        logging.getLogger("pitstop").info("pitstop: housekeeping waits: %s", error)
 
 
 def _after_fork() -> None:
