@@ -88,6 +88,7 @@ class AsgiFloor:
         self.app = app
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """ASGI 3."""
         time.perf_counter_ns()
         await self.app(scope, receive, send)
         time.perf_counter_ns()

@@ -15,7 +15,7 @@ import pytest
 import uvicorn
 
 from pitstop.dashboard import Keyring, create_app
-from pitstop.model import Batch, Events, Rollups, Samples, Series
+from pitstop.model import Batch, Events, Rollups, Samples, Series, Store
 from pitstop.rollup.codec import encode
 from pitstop.rollup.histogram import position_of
 from pitstop.store import open_store
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
-    from pitstop.model import Store
 
 PASSWORD = "correct-horse-battery"
 XSS = '"><img src=x onerror=window.canary=1><script>window.canary=2</script>{{7*7}}'

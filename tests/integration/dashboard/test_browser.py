@@ -86,7 +86,8 @@ def test_nothing_scrolls_sideways(page: Page, dashboard: Dashboard, path: str, w
     else:
         visit(page, dashboard, path)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), page.evaluate(
-        "[...document.querySelectorAll('main *, header *')].filter(e => e.getBoundingClientRect().right > innerWidth + 1)"
+        "[...document.querySelectorAll('main *, header *')]"
+        ".filter(e => e.getBoundingClientRect().right > innerWidth + 1)"
         ".slice(0, 5).map(e => e.outerHTML.slice(0, 120))"
     )
 
@@ -267,7 +268,8 @@ def test_the_browser_writes_figures_as_python_does(page: Page, dashboard: Dashbo
                 window.done = done; window.given = values;
                 const script = document.createElement("script");
                 script.type = "module"; script.nonce = nonce;
-                script.textContent = `import { ${name} as f } from ${JSON.stringify(module)}; done(given.map((v) => f(v)))`;
+                script.textContent = `import { ${name} as f } from ${JSON.stringify(module)};
+                    done(given.map((v) => f(v)))`;
                 document.body.append(script);
             })""",
             [module, nonce, name, asked],

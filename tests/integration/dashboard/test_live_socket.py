@@ -66,7 +66,7 @@ def test_what_a_worker_writes_is_heard_by_every_socket_of_its_service(dashboard:
                 heard = await until(socket, lambda m: m["requests"] >= 500)
                 assert heard["p95_s"] == pytest.approx(0.02, rel=0.011)
                 assert heard["requests_per_s"] == heard["requests"] / heard["span_s"]
-            nothing = await until(quiet, lambda m: True)
+            nothing = await until(quiet, lambda _: True)
             assert nothing["requests"] == 0
             assert nothing["p95_s"] is None
 
@@ -80,7 +80,7 @@ def test_signing_out_closes_the_socket_within_seconds(dashboard: Dashboard) -> N
             await socket.recv()
             dashboard.keyring.close_session(session.id)
             with pytest.raises(ConnectionClosed) as closed:
-                await until(socket, lambda m: False, 6)
+                await until(socket, lambda _: False, 6)
             assert closed.value.rcvd is not None
             assert closed.value.rcvd.code == 1008
 
@@ -114,7 +114,7 @@ def test_one_question_a_second_serves_300_sockets_and_a_stuck_one_delays_nobody(
         stuck.transport.pause_reading()
         tasks = [asyncio.create_task(one(url, gate, ready)) for _ in range(300)]
         async with asyncio.timeout(30):
-            while app.state.desk.hub.sockets < 301:
+            while app.state.desk.hub.sockets < 301:  # noqa: ASYNC110  the server is another thread
                 await asyncio.sleep(0.02)
         asked.clear()
         started_s = time.monotonic()

@@ -217,3 +217,27 @@ def test_what_an_input_output_error_refuses_is_retried_and_counted_once(path: st
     assert errors > 0
     assert stored == 20 * acknowledged
     assert intact(path)
+
+
+def test_greenlets_and_real_threads_share_a_store_under_gevent(path: str) -> None:
+    program = """
+    from gevent import monkey; monkey.patch_all()
+    import gevent
+    from pitstop.rollup.native import start_thread
+    store, done = SqliteStore(sys.argv[1]), []
+    def work(worker, n, pause):
+        for seq in range(1, n):
+            store.append(batch(worker, seq)); pause()
+        done.append(worker)
+    for i in range(3):
+        start_thread(lambda i=i: work(f"thread{i}", 100, lambda: None))
+    greenlets = [gevent.spawn(work, f"green{i}", 50, lambda: gevent.sleep(0)) for i in range(3)]
+    gevent.joinall(greenlets, timeout=20)
+    deadline = time.monotonic() + 20
+    while len(done) < 6 and time.monotonic() < deadline:
+        gevent.sleep(0.01)
+    print(len(done), sum(store.rollups(Window(0, NOW * 2), Match()).count))
+    """
+    command = [*script(program), path]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment(), check=False)
+    assert (run.returncode, run.stdout.split()) == (0, ["6", str(3 * 99 + 3 * 49)]), run.stderr

@@ -63,7 +63,7 @@ def test_a_worker_is_called_by_its_host_and_process() -> None:
     assert short("elsewhere") == "elsewhere"
 
 
-def test_all_script_stays_within_300_kB_compressed() -> None:
+def test_all_script_stays_within_300_kilobytes_compressed() -> None:
     scripts = [name for name in table() if name.endswith(".js") and not name.endswith("entry.js")]
     assert "vendor/echarts.min.js" in scripts
     assert sum(len(compressed(name)) for name in scripts) <= 300_000

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import random
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +17,9 @@ from pitstop.model import Batch, Rollups, Series, Window
 from pitstop.rollup.codec import encode
 from pitstop.rollup.histogram import position_of
 from pitstop.store.memory import MemoryStore
+
+if TYPE_CHECKING:
+    import pytest
 
 WINDOW = Window(1_800_000_000, 1_800_003_600)
 
