@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pitstop.instrument import live
 from pitstop.instrument.options import OPTIONS
+from pitstop.instrument.probe import Probe
 from pitstop.instrument.runtime import LOOP, RuntimeSampler
 from pitstop.model.errors import PitstopError, SettingError
 from pitstop.model.settings import Settings, resolve
@@ -93,7 +94,9 @@ def init(**arguments: object) -> None:
     _wiring.settings = settings
     if not settings.flag("enabled") or settings.number("sample_rate") == 0:
         return
-    governor = Governor(RECORDER, settings.number("overhead_budget"), full_rate=settings.number("sample_rate"))
+    governor = Governor(
+        RECORDER, settings.number("overhead_budget"), full_rate=settings.number("sample_rate"), probe=Probe()
+    )
     OPTIONS.configure(
         exclude=settings.words("exclude"),
         exec_time=settings.flag("exec_time_header"),

@@ -61,7 +61,7 @@ def _print_head(seen: Overview, grade: Health, verdict: Verdict) -> None:
     from pitstop.analyze import units  # noqa: PLC0415
 
     stats = seen.stats
-    terminal.say(verdict.text)
+    terminal.say(terminal.printable(verdict.text))
     terminal.say()
     score = "–" if grade.score is None else units.figures(grade.score)
     cache = "no cache seen" if seen.cache_hit_ratio is None else f"{units.ratio_text(seen.cache_hit_ratio)} hits"

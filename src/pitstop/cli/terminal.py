@@ -99,7 +99,7 @@ def print_fields(fields: Sequence[tuple[str, str]]) -> None:
     out = console()
     for label, value in fields:
         lines = textwrap.wrap(
-            value, min(out.width, _WIDEST) - width, break_long_words=False, break_on_hyphens=False
+            printable(value), min(out.width, _WIDEST) - width, break_long_words=False, break_on_hyphens=False
         ) or [""]
         for number, line in enumerate(lines):
             out.print(f"{'' if number else label:{width}}{line}")
@@ -113,10 +113,19 @@ def status_text(word: str) -> str:
 def say(text: str = "", style: str = "") -> None:
     """Lines for a person, broken between words to fit the width."""
     out = console()
-    for line in text.split("\n"):
+    for line in map(printable, text.split("\n")):
         out.print(
             textwrap.fill(line, min(out.width, _WIDEST), break_long_words=False, break_on_hyphens=False), style=style
         )
+
+
+def printable(text: str) -> str:
+    """`text` without characters that would steer the terminal: what is recorded may be hostile."""
+    return (
+        text
+        if text.isprintable()
+        else "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+    )
 
 
 def title(service: str | None, window: Window) -> str:
@@ -147,7 +156,7 @@ def _room(width: int, widths: Sequence[int]) -> int:
 
 
 def _shaped(cell: str) -> str:
-    return f"{STATUS[cell][0]} {cell}" if cell in STATUS else cell
+    return f"{STATUS[cell][0]} {cell}" if cell in STATUS else printable(cell)
 
 
 def _line(cells: Sequence[str], columns: Sequence[Column], widths: Sequence[int]) -> str:

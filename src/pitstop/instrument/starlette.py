@@ -23,9 +23,8 @@ _by_endpoint: dict[tuple[int, int], tuple[object, object, str]] = {}
 def template_of(scope: Scope) -> str:
     """The full route template that answered `scope`, mounts included; "" when none did."""
     route = scope.get("route")
-    inner = scope.get("fastapi")
-    if inner is not None:
-        effective = inner.get("effective_route_context")
+    if "fastapi" in scope:
+        effective = scope["fastapi"].get("effective_route_context")
         if effective is not None and (route is None or effective.original_route is route):
             route = effective.starlette_route or effective
     if route is None:

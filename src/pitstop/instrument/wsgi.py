@@ -110,13 +110,13 @@ class RecordingMiddleware:
 class _Exchange:
     """One request and its answer."""
 
-    __slots__ = ("_environ", "_middleware", "_mounted", "_start_response", "headers", "op")
+    __slots__ = ("_environ", "_middleware", "_mounted", "_start_response", "declared_bytes", "op")
 
     def __init__(
         self, middleware: RecordingMiddleware, environ: Environ, start_response: StartResponse, op: Operation
     ) -> None:
         self.op = op
-        self.headers: list[tuple[str, str]] | None = None
+        self.declared_bytes = -1
         self._middleware = middleware
         self._environ = environ
         self._start_response = start_response
@@ -130,7 +130,9 @@ class _Exchange:
         op = self.op
         try:
             op.outcome = status[:3]
-            self.headers = headers
+            for name, value in headers:
+                if name == "Content-Length":
+                    self.declared_bytes = int(value)
             self._name()  # here, because frameworks forget the route when they are done
             options = self._middleware.options
             if options.exec_time or options.server_timing:
@@ -184,10 +186,7 @@ class _Exchange:
 
     def abandoned(self) -> str:
         """The outcome when the server stops before the end of the body: complete if all that was declared is sent."""
-        for name, value in self.headers or ():
-            if name.lower() == "content-length":
-                return "" if value.isdigit() and self.op.nbytes >= int(value) else CLIENT_LEFT
-        return CLIENT_LEFT
+        return "" if 0 <= self.declared_bytes <= self.op.nbytes else CLIENT_LEFT
 
 
 class _Body:
@@ -205,11 +204,13 @@ class _Body:
     def __next__(self) -> bytes:
         exchange = self._exchange
         op = exchange.op
+        if self._pieces is None:
+            self._pieces = iter(self._body)
+        if op.end_ns:
+            return next(self._pieces)
         before = CURRENT.get()
         CURRENT.set(op)
         try:
-            if self._pieces is None:
-                self._pieces = iter(self._body)
             piece = next(self._pieces)
         except StopIteration:
             exchange.finish("")
@@ -219,13 +220,16 @@ class _Body:
             raise
         finally:
             CURRENT.set(before)
-        if piece and not op.end_ns:
+        if piece:
+            op.nbytes += len(piece)
             if not self._first_ns:
+                if op.nbytes == exchange.declared_bytes:  # the whole body in one piece: nothing to wait for
+                    exchange.finish("")
+                    return piece
                 self._first_ns = perf_counter_ns()
             elif self._first_ns > 0:
                 exchange.first_byte(self._first_ns)
                 self._first_ns = -1
-            op.nbytes += len(piece)
         return piece
 
     def close(self) -> None:

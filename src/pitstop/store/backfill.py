@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 from typing import TYPE_CHECKING
 
 from pitstop.model.columns import Batch, Rollups
@@ -21,7 +21,7 @@ def backfill(store: Store, parts: Iterable[Rollups]) -> None:
 
     Cheapest into a fresh store, whose tiers nothing has passed yet: 100,000 rows take about 3 s. Raises StoreError.
     """
-    worker = f"backfill-{secrets.token_hex(8)}"
+    worker = f"backfill-{os.urandom(8).hex()}"
     seq = 0
     for rollups in parts:
         order = sorted(range(len(rollups)), key=rollups.ts.__getitem__)

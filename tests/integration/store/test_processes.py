@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
+
+import pytest
 
 import pitstop
 
@@ -171,3 +174,70 @@ def test_a_killed_worker_keeps_what_was_acknowledged_exactly_once(path: str) -> 
         for table in ("rollup_86400", "rollup_3600"):
             assert raw.execute(query.format(table), (f"{worker}/%",)).fetchone() == (20 * seq,)
     raw.close()
+
+
+def injected(path: str, fault: str) -> tuple[int, int, int]:
+    """Batches acknowledged, errors seen and requests stored, by a writer whose system calls fail now and then."""
+    program = """
+    store, errors = SqliteStore(sys.argv[1]), 0
+    def patiently(action):
+        global errors
+        for _ in range(50):
+            try:
+                return action()
+            except StoreUnavailableError:
+                errors += 1
+        raise SystemExit("no success in 50 tries")
+    for seq in range(1, 61):
+        patiently(lambda: store.append(batch("w", seq, 20)))
+        if seq % 7 == 0:
+            patiently(store.checkpoint)
+    print(60, errors, flush=True)
+    os._exit(0)
+    """
+    strace = shutil.which("strace")
+    if strace is None:
+        pytest.skip("strace is not installed: input/output errors are not provoked")
+    program = "    from pitstop.model import StoreUnavailableError\n" + program
+    command = [strace, "-f", "-o", os.devnull, "-e", f"inject={fault}", *script(program), path]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment(), check=False)
+    if "PTRACE" in run.stderr:
+        pytest.skip("this machine does not let a process be traced: input/output errors are not provoked")
+    assert run.returncode == 0, run.stderr
+    acknowledged, errors = map(int, run.stdout.split())
+    raw = sqlite3.connect(path)
+    (stored,) = raw.execute("SELECT sum(count) FROM rollup_1").fetchone()
+    raw.close()
+    return acknowledged, errors, stored
+
+
+@pytest.mark.parametrize("fault", ["pwrite64:error=EIO:when=90+53", "fdatasync:error=EIO:when=2+3"])
+def test_what_an_input_output_error_refuses_is_retried_and_counted_once(path: str, fault: str) -> None:
+    acknowledged, errors, stored = injected(path, fault)
+    assert errors > 0
+    assert stored == 20 * acknowledged
+    assert intact(path)
+
+
+def test_greenlets_and_real_threads_share_a_store_under_gevent(path: str) -> None:
+    program = """
+    from gevent import monkey; monkey.patch_all()
+    import gevent
+    from pitstop.rollup.native import start_thread
+    store, done = SqliteStore(sys.argv[1]), []
+    def work(worker, n, pause):
+        for seq in range(1, n):
+            store.append(batch(worker, seq)); pause()
+        done.append(worker)
+    for i in range(3):
+        start_thread(lambda i=i: work(f"thread{i}", 100, lambda: None))
+    greenlets = [gevent.spawn(work, f"green{i}", 50, lambda: gevent.sleep(0)) for i in range(3)]
+    gevent.joinall(greenlets, timeout=20)
+    deadline = time.monotonic() + 20
+    while len(done) < 6 and time.monotonic() < deadline:
+        gevent.sleep(0.01)
+    print(len(done), sum(store.rollups(Window(0, NOW * 2), Match()).count))
+    """
+    command = [*script(program), path]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment(), check=False)
+    assert (run.returncode, run.stdout.split()) == (0, ["6", str(3 * 99 + 3 * 49)]), run.stderr

@@ -109,3 +109,10 @@ def test_the_verdict_never_invents(recorded: Any) -> None:
     recorded.add(1100, "GET /b", [0.01] * 50)
     recorded.add(1100, "GET /b", [0.01], outcome="500")
     assert "0.99 % failed" in verdict(recorded.store, NOW).text
+
+
+def test_one_failure_or_a_handful_of_slow_requests_is_no_state_of_the_service(recorded: Any) -> None:
+    recorded.add(1100, "GET /a", [0.01] * 10)
+    recorded.add(1100, "GET /a", [0.01] * 2, outcome="500")
+    recorded.add(1100, "GET /b", [5.0] * 19)
+    assert verdict(recorded.store, NOW).tone == "fine"

@@ -29,6 +29,10 @@ def test_the_automatic_step_is_never_finer_than_what_is_still_kept() -> None:
         assert automatic_step_s(window, now_s=NOW) >= kept_s
 
 
+def test_a_window_longer_than_any_step_fits_takes_the_longest_step() -> None:
+    assert automatic_step_s(Window(0, 180 * 604_800 + 1), now_s=NOW) == 604_800
+
+
 def test_gaps_stay_gaps(recorded: Any) -> None:
     recorded.add(NOW - 60, "GET /a", [0.1] * 4)
     recorded.add(NOW - 60, "GET /a", [0.3], outcome="500")

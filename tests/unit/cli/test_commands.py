@@ -12,6 +12,9 @@ import pytest
 
 from pitstop import __version__
 from pitstop.cli.export import _harmless
+from pitstop.model import Batch, Rollups, Series
+from pitstop.rollup.codec import encode
+from pitstop.rollup.histogram import position_of
 from pitstop.store import open_store
 
 if TYPE_CHECKING:
@@ -204,3 +207,23 @@ def test_version_and_help_are_there(pitstop: Any) -> None:
     listed = pitstop("--help").out
     for command in ("run", "serve", "demo", "report", "routes", "health", "runtime", "export", "storage", "doctor"):
         assert f" {command} " in listed
+
+
+def test_a_hostile_name_cannot_steer_the_terminal(pitstop: Any, store_url: str) -> None:
+    store = open_store(store_url)
+    rollups = Rollups()
+    rollups.ts.append(int(time.time()) - 100)
+    rollups.series.append(Series("shop", "", "http", "GET /\x1b[2J\r\nfake", "", "500"))
+    rollups.count.append(50)
+    rollups.sum_ns.append(50 * 10**9)
+    rollups.min_ns.append(10**9)
+    rollups.max_ns.append(10**9)
+    rollups.nbytes.append(0)
+    rollups.hist.append(encode({position_of(10**9): 50}))
+    store.append(Batch("evil:1", 0, rollups))
+    store.close()
+    for command in ("report", "routes"):
+        out = pitstop(command, "--store", store_url).out
+        assert "\x1b" not in out
+        assert "\r" not in out
+        assert "GET /\N{REPLACEMENT CHARACTER}[2J" in out

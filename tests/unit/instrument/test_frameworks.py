@@ -1,4 +1,4 @@
-# ruff: noqa: ANN001, ANN002, ANN201, ANN202, ANN204, ARG001, PLC0415, PLR0917  fixtures are known by name, applications by their protocol
+# ruff: noqa: ANN001, ANN201, ARG001, PLC0415, PLR0917  fixtures are known by name, applications by their protocol
 """Route templates of the installed frameworks, and `instrument` on their applications."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-# ruff: noqa: ANN001, ANN002, ANN201, ANN202, ANN204, ARG001, PLC0415, PLR0917  fixtures are known by name, applications by their protocol
+# ruff: noqa: ANN001, ANN201, ARG001, PLC0415  fixtures are known by name, applications by their protocol
 """`pitstop run` attaches to what a program imports, and to nothing else, without changing what the program sees."""
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def test_the_hosts_own_sitecustomize_still_runs(tmp_path):
 
 
 def test_children_are_recorded_and_arguments_and_exit_code_are_the_programs_own(tmp_path):
-    code = "import subprocess, sys; sys.exit(subprocess.call([sys.executable, '-c', 'import flask.app as f, sys; sys.exit(40 + hasattr(f.Flask.__call__, \"__wrapped__\"))']))"
+    code = "import subprocess, sys; sys.exit(subprocess.call([sys.executable, '-c', 'import flask.app as f, sys; sys.exit(40 + hasattr(f.Flask.__call__, \"__wrapped__\"))']))"  # noqa: E501
     assert python(tmp_path, code).returncode == 41
     assert python(tmp_path, "raise SystemExit('bye')").returncode == 1
 
@@ -82,7 +82,7 @@ def test_a_wrong_setting_is_one_line_and_the_program_runs(tmp_path):
 
 
 def test_the_setting_instrument_names_what_is_hooked(tmp_path):
-    code = "import flask.app as f, starlette.applications as s; print([hasattr(x, '__wrapped__') for x in (f.Flask.__call__, s.Starlette.build_middleware_stack)])"
+    code = "import flask.app as f, starlette.applications as s; print([hasattr(x, '__wrapped__') for x in (f.Flask.__call__, s.Starlette.build_middleware_stack)])"  # noqa: E501
     assert python(tmp_path, code, PITSTOP_INSTRUMENT="flask").stdout == "[True, False]\n"
     assert python(tmp_path, code, PITSTOP_INSTRUMENT="none").stdout == "[False, False]\n"
 
@@ -91,7 +91,7 @@ def test_an_interpreter_without_pitstop_gets_ours_and_nothing_beside_it(tmp_path
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "pitstop").symlink_to(SOURCE / "pitstop")
     (tmp_path / "elsewhere" / "beside.py").write_text("")
-    code = "import flask, sys; print('pitstop' in sys.modules)\ntry: import beside\nexcept ImportError: print('not beside')"
+    code = "import flask, sys; print('pitstop' in sys.modules)\ntry: import beside\nexcept ImportError: print('not beside')"  # noqa: E501
     env = {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": str(tmp_path / "elsewhere/pitstop/instrument/bootstrap"),

@@ -1,4 +1,4 @@
-# ruff: noqa: ANN001, ANN002, ANN201, ANN202, ANN204, ARG001, PLC0415, PLR0917  fixtures are known by name, applications by their protocol
+# ruff: noqa: ANN001, ANN002, ANN201, ANN202, ARG001  fixtures are known by name, applications by their protocol
 """A WebSocket connection is an operation, its messages are stages below it."""
 
 from __future__ import annotations

@@ -27,29 +27,35 @@ class _Trigger:
         """Of the `MetaPathFinder` protocol."""
         if name not in _TRIGGERS:
             return None
-        sys.meta_path[:] = [finder for finder in sys.meta_path if finder is not self]
         if name != "pitstop":
+            self.leave()
             _start()
         for finder in sys.meta_path:
-            found = getattr(finder, "find_spec", None)
+            found = None if finder is self else getattr(finder, "find_spec", None)
             spec = found(name, path, target) if found is not None else None
             if spec is not None:
                 if name == "pitstop" and spec.loader is not None:
-                    spec.loader = _Started(spec.loader)
+                    spec.loader = _Started(spec.loader, self)
                 return spec
         return None
+
+    def leave(self) -> None:
+        """Wait no longer. Not when pitstop is only looked up: coverage does so, and imports nothing."""
+        sys.meta_path[:] = [finder for finder in sys.meta_path if finder is not self]
 
 
 class _Started:
     """The loader of pitstop when the host imports it before any framework: recording starts right after."""
 
-    def __init__(self, loader: Any) -> None:
+    def __init__(self, loader: Any, trigger: _Trigger) -> None:
         self._loader = loader
+        self._trigger = trigger
         self.create_module = loader.create_module
 
     def exec_module(self, module: Any) -> None:
         """Of the `Loader` protocol."""
         module.__spec__.loader = module.__loader__ = self._loader
+        self._trigger.leave()
         self._loader.exec_module(module)
         _start()
 

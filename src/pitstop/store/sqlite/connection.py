@@ -4,13 +4,15 @@ SQLite's connections do not survive a fork, not even unused (sqlite.org/howtocor
 the file while it has inherited a connection believes that it holds locks which only its parent has, and loses what it
 writes when the parent closes last. So before a fork the pool waits for what is in use (shortly) and closes everything;
 what was still in use then is abandoned by the child and never closed there.
+
+Locks and pauses are the real ones also under gevent: a greenlet that gave way while it holds a lock of its whole thread
+would never get it back.
 """
 
 from __future__ import annotations
 
 import os
 import sqlite3
-import threading
 import time
 import weakref
 from contextlib import contextmanager, suppress
@@ -19,6 +21,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from pitstop.model.errors import StoreError, StoreUnavailableError
+from pitstop.rollup.native import allocate_lock
 from pitstop.store.sqlite.faults import DamagedFileError, translated
 
 if TYPE_CHECKING:
@@ -31,7 +34,15 @@ LONGEST_PAUSE_S = 0.02
 IDLE_CONNECTIONS = 4
 STATEMENTS = 64
 
+_never = allocate_lock()
+_never.acquire()
+
 _POOLS: weakref.WeakSet[Connections] = weakref.WeakSet()
+
+
+def nap(seconds: float) -> None:
+    """Let the whole thread pause, also where gevent has replaced `time.sleep`."""
+    _never.acquire(timeout=seconds)
 
 
 class Connections:
@@ -56,8 +67,8 @@ class Connections:
         self._prepare = prepare
         self._idle: list[sqlite3.Connection] = []
         self._used: list[sqlite3.Connection] = []
-        self._changed = threading.Condition()
-        self._writing = threading.Lock()
+        self._changing = allocate_lock()
+        self._writing = allocate_lock()
         self._quiet = False
         self._lasting = True
         self._closed = False
@@ -101,13 +112,13 @@ class Connections:
 
     def close(self) -> None:
         """Close what is idle now and the rest when it is given back."""
-        with self._changed:
+        with self._changing:
             self._closed = True
             self._close_idle()
 
     def forget(self) -> None:
         """Close what is idle, so that the next use opens the file anew."""
-        with self._changed:
+        with self._changing:
             self._close_idle()
             self.inode = 0
 
@@ -142,13 +153,13 @@ class Connections:
                         raise
                 else:
                     return
-                time.sleep(pause_s)
+                nap(pause_s)
                 pause_s = min(LONGEST_PAUSE_S, pause_s * 1.1)
         finally:
             connection.execute(f"PRAGMA busy_timeout={self.busy_timeout_ms}")
 
     def _take(self) -> sqlite3.Connection:
-        with self._changed:
+        with self._changing:
             if self._closed:
                 raise StoreUnavailableError(f"the store '{self.path}' is closed")
             if self.inode and not self._same_file():
@@ -222,7 +233,7 @@ class Connections:
         connection.close()
 
     def _give_back(self, connection: sqlite3.Connection, *, keep: bool) -> None:
-        with self._changed:
+        with self._changing:
             if connection not in self._used:
                 return  # forked in the middle of a use: the parent's, which this process may not touch
             if keep and self._lasting and not self._closed and len(self._idle) < IDLE_CONNECTIONS:
@@ -230,7 +241,6 @@ class Connections:
                 self._idle.append(connection)
             else:
                 self._drop(connection)
-            self._changed.notify_all()
 
     def _close_idle(self) -> None:
         while self._idle:
@@ -238,25 +248,27 @@ class Connections:
 
     def before_fork(self) -> None:
         """Wait shortly for what is in use, and close everything."""
-        self._quiet = self._changed.acquire(timeout=FORK_WAIT_S)
+        self._quiet = self._changing.acquire(timeout=FORK_WAIT_S)
         if not self._quiet:
             return  # being opened right now, perhaps waiting for a lock: the child abandons it
         deadline = time.monotonic() + FORK_WAIT_S
-        while self._used and self._changed.wait(max(0.0, deadline - time.monotonic())):
-            pass
+        while self._used and time.monotonic() < deadline:
+            self._changing.release()
+            nap(FIRST_PAUSE_S)
+            self._changing.acquire()
         self._close_idle()
 
     def after_fork_in_parent(self) -> None:
         """Go on."""
         if self._quiet:
-            self._changed.release()
+            self._changing.release()
 
     def after_fork_in_child(self) -> None:
         """Begin anew; what another thread of the parent was using is left alone for good."""
         abandoned = self._used + self._idle
         self._used, self._idle = [], []
-        self._changed = threading.Condition()
-        self._writing = threading.Lock()
+        self._changing = allocate_lock()
+        self._writing = allocate_lock()
         if abandoned:
             _never_close(abandoned)
 

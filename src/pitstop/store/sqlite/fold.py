@@ -8,7 +8,7 @@ and a crash between them leaves only what the next round overwrites.
 
 from __future__ import annotations
 
-import secrets
+import os
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -84,7 +84,7 @@ def _read_piece(connection: sqlite3.Connection, finer: Tier, coarser: Tier, mark
 
 def _write_piece(connections: Connections, finer: Tier, coarser: Tier, mark_s: int, piece: Piece) -> bool:
     """Whether the piece is in and the mark moved; False when the file changed meanwhile."""
-    token = secrets.randbits(62) if len(piece.rows) > WRITE_ROWS else 0
+    token = int.from_bytes(os.urandom(7), "big") if len(piece.rows) > WRITE_ROWS else 0
     chunks = [piece.rows[i : i + WRITE_ROWS] for i in range(0, len(piece.rows), WRITE_ROWS)] or [[]]
     for place, chunk in enumerate(chunks):
         with connections.write() as connection:

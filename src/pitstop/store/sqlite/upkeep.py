@@ -7,13 +7,13 @@ by a day for each hour that housekeeping runs. So a clock that jumps a year ahea
 from __future__ import annotations
 
 import sqlite3
-import threading
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pitstop.model.protocols import Upkeep
+from pitstop.rollup.native import allocate_lock
 from pitstop.store.sqlite import fold
+from pitstop.store.sqlite.connection import nap
 from pitstop.store.sqlite.tidy import tidy
 from pitstop.store.sqlite.tiers import DAY_S, HOUR_S, KEYS, ROLLUP_TIERS, SAMPLE_TIERS, Tier
 from pitstop.store.sqlite.write import count_rows, read_reaches
@@ -41,7 +41,7 @@ class House:
     def __init__(self, connections: Connections, clock: Clock) -> None:
         self._connections = connections
         self._clock = clock
-        self._round = threading.Lock()
+        self._round = allocate_lock()
         self._last_ns = clock.monotonic_ns()
         self._tidied_ns: int | None = None
         self._steady: tuple[float, int] | None = None
@@ -173,7 +173,7 @@ class House:
                     bites -= 1
                 if not more:
                     break
-                time.sleep(PAUSE_S)
+                nap(PAUSE_S)
         return deleted
 
     def _bite(self, table: str) -> tuple[int, bool]:
