@@ -1,5 +1,7 @@
 """What the SQLite store costs: flushes of eight processes, questions over 24 h, 7 d and 90 d, prunes, bytes.
 
+Takes two to three minutes.
+
     python bench/store.py
 
 Times depend on the machine; the ratios of one run do not, much.
