@@ -96,7 +96,7 @@ class Hub:
                 self._latest, live_ids = await run_in_threadpool(self._ask)
             except StoreError as error:
                 self._latest, live_ids = {ALL: json.dumps({"error": str(error)})}, None
-            except Exception:  # a fault of ours must not end the live view of everybody for good
+            except Exception:  # noqa: BLE001  a fault of ours must not end the live view of everybody for good
                 _log.exception("pitstop: the live figures failed")
                 self._latest, live_ids = {ALL: json.dumps({"error": "a fault of ours; the log has it"})}, None
             for listener in tuple(self._listeners):
