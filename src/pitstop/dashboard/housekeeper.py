@@ -62,5 +62,7 @@ class Housekeeper:
                 if str(error) != self._complained:
                     self._complained = str(error)
                     _log.warning("pitstop: housekeeping waits: %s", error)
+            except Exception:  # noqa: BLE001  a fault of ours must not leave the store without housekeeping for good
+                _log.exception("pitstop: housekeeping failed and goes on")
             if end.wait(self._every_s):
                 return

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from pitstop.dashboard.auth import Keyring, Session
     from pitstop.model import Clock, Store
 
+_log = logging.getLogger("pitstop")
 TICK_S = 1.0
 SPAN_S = 10  # what "now" is taken over: long enough for a P95, short enough to see a change
 LAG_S = 2  # a worker's second has surely arrived after two: it is flushed each second
@@ -94,6 +96,9 @@ class Hub:
                 self._latest, live_ids = await run_in_threadpool(self._ask)
             except StoreError as error:
                 self._latest, live_ids = {ALL: json.dumps({"error": str(error)})}, None
+            except Exception:  # noqa: BLE001  a fault of ours must not end the live view of everybody for good
+                _log.exception("pitstop: the live figures failed")
+                self._latest, live_ids = {ALL: json.dumps({"error": "a fault of ours; the log has it"})}, None
             for listener in tuple(self._listeners):
                 if live_ids is not None and listener.session_id not in live_ids:
                     listener.revoked = True

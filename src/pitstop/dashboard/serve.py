@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import sys
+import threading
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -69,6 +71,9 @@ def run(
         announce(f"Sign in: {credentials_text(keyring, made)}")
     if new_token:
         announce(f"API token '{new_token}': {keyring.add_token(new_token)} (shown this once)")
+    if threading.current_thread() is threading.main_thread():
+        # uvicorn raises the signal again when it has ended: as an exception, so that what follows is still done
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         uvicorn.Server(config).run(sockets=[listener])
     except KeyboardInterrupt:
@@ -84,6 +89,7 @@ def _bind(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        listener.listen(_BACKLOG)  # who reads the announcement and comes at once is not refused
     except (OSError, OverflowError) as error:
         listener.close()
         raise SettingError(
