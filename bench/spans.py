@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pitstop
 from pitstop.instrument.asgi import RecordingMiddleware
+from pitstop.model.record import named
 from pitstop.record import CURRENT, RECORDER, Operation, Recorder
 from pitstop.rollup.fold import Fold
 
@@ -34,7 +35,7 @@ def best_ns(run: Callable[[], object]) -> float:
             run()
         CURRENT.set(None)
         RECORDER.finish(root, time.perf_counter_ns())
-        fold.add(RECORDER.drain().operations, 0)
+        fold.add(named(RECORDER.drain().records), 0)
         best = min(best, (time.process_time_ns() - start_ns) / CALLS)
     return best
 

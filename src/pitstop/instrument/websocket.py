@@ -37,7 +37,7 @@ async def record_websocket(middleware: RecordingMiddleware, scope: Scope, receiv
     if LOOP.wanted:
         LOOP.watch()
     watch = _Connection(middleware, scope, op)
-    scope[MARK] = op
+    scope[MARK] = True
     before = CURRENT.get()
     CURRENT.set(op)
     IN_FLIGHT.add(op)
@@ -132,7 +132,5 @@ class _Connection:
 
     def _file(self, stage: Operation) -> None:
         """Hand over at once, below the connection: it may stay open for days."""
-        stage.root = self.op
-        stage.weight = self.op.weight
-        if self.middleware.recorder.spans_on:
-            self.middleware.recorder.finish(stage, perf_counter_ns())
+        stage.end_ns = perf_counter_ns()
+        self.middleware.recorder.finish_alone(stage, self.op)

@@ -10,10 +10,10 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
 from pitstop.instrument.live import IN_FLIGHT, MARK, fault
-from pitstop.instrument.names import BY_METHOD, CLIENT_LEFT, SERVER_ERROR, outcome_of
+from pitstop.instrument.names import BY_METHOD, CLIENT_LEFT, OUTCOMES, SERVER_ERROR
 from pitstop.instrument.options import OPTIONS
 from pitstop.model.series import HTTP, STAGE
-from pitstop.record.operation import CURRENT, Operation
+from pitstop.record.operation import Operation, get_current, reset_current, set_current
 from pitstop.record.recorder import RECORDER
 
 if TYPE_CHECKING:
@@ -25,6 +25,12 @@ if TYPE_CHECKING:
     Environ = dict[str, Any]
     StartResponse = Callable[..., Callable[[bytes], object]]
     App = Callable[[Environ, StartResponse], Iterable[bytes]]
+
+
+WHOLE_BYTES = 65_536  # a body of this length or less goes out in one piece, so it counts as sent when it is handed over
+_WERKZEUG = "ClosingIterator"  # what Flask answers with; werkzeug declares a length where it has the whole body
+_KNOWN_OUTCOMES = {outcome: outcome for outcome in OUTCOMES[100:]}
+_begun, _ended = IN_FLIGHT.add, IN_FLIGHT.discard  # bound once: looking a method up costs as much as calling it
 
 
 def route_of(_environ: Environ) -> str:
@@ -77,123 +83,136 @@ class RecordingMiddleware:
             fault("wsgi.exclude")
 
     def _record(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        recorder = self.recorder
-        op = Operation(HTTP, perf_counter_ns())
-        if recorder.shedding:
-            recorder.admit(op)
-        exchange = _Exchange(self, environ, start_response, op)
-        environ[MARK] = op
-        before = CURRENT.get()
-        CURRENT.set(op)
-        IN_FLIGHT.add(op)
+        op = _Request()
+        op.kind = HTTP
+        op.outcome = op.name = op.tenant = ""
+        op.weight, op.nbytes, op.end_ns, op.declared_bytes = 1, 0, 0, -1
+        op.root = op.children = op.background = op.attrs = None
+        op.middleware, op.environ, op.forward = self, environ, start_response
+        op.mounted = environ.get("SCRIPT_NAME", "")
+        op.start_ns = perf_counter_ns()
+        if self.recorder.shedding:
+            self.recorder.admit(op)
+        environ[MARK] = True
+        token = set_current(op)
+        _begun(op)
+        app = self.app
         try:
-            body = self.app(environ, exchange.start)
+            body = app(environ, op.start)
         except BaseException as error:
-            exchange.finish(CLIENT_LEFT if isinstance(error, GeneratorExit) else SERVER_ERROR)
+            op.finish(CLIENT_LEFT if isinstance(error, GeneratorExit) else SERVER_ERROR)
             raise
         finally:
-            CURRENT.set(before)
+            reset_current(token)
         kind = type(body)
-        if kind is list or kind is tuple:  # the whole body is there
+        if kind is list or kind is tuple:
             op.nbytes += sum(map(len, body))
-            exchange.finish("")
+            op.finish("")
+            return body
+        if 0 <= op.declared_bytes <= WHOLE_BYTES and (kind.__name__ == _WERKZEUG or _is_whole(body)):
+            op.nbytes += op.declared_bytes
+            op.finish("")
             return body
         wrapper = environ.get("wsgi.file_wrapper")
         if isinstance(wrapper, type) and isinstance(body, wrapper):
             # the server sends such files by itself, which it would not do with a body of another type
             op.nbytes += _file_bytes(body)
-            exchange.finish("")
+            op.finish("")
             return body
-        return _SizedBody(exchange, body) if hasattr(body, "__len__") else _Body(exchange, body)
+        return _SizedBody(op, body) if hasattr(body, "__len__") else _Body(op, body)
 
 
-class _Exchange:
-    """One request and its answer."""
+class _Request(Operation):
+    """An HTTP request, and what its application gets as `start_response`.
 
-    __slots__ = ("_environ", "_middleware", "_mounted", "_start_response", "declared_bytes", "op")
+    `_record` sets every field itself, always in the same order: see `pitstop.instrument.asgi`.
+    """
 
-    def __init__(
-        self, middleware: RecordingMiddleware, environ: Environ, start_response: StartResponse, op: Operation
-    ) -> None:
-        self.op = op
-        self.declared_bytes = -1
-        self._middleware = middleware
-        self._environ = environ
-        self._start_response = start_response
-        self._mounted = environ.get("SCRIPT_NAME", "")
-        traceparent = environ.get("HTTP_TRACEPARENT")
-        if traceparent is not None:
-            op.traceparent = traceparent.encode("latin-1", "replace")
+    middleware: RecordingMiddleware
+    environ: Environ
+    forward: StartResponse
+    server_write: Callable[[bytes], object]
+    mounted: str
+    declared_bytes: int
+
+    __init__ = object.__init__  # no frame of its own
+
+    @property
+    def traceparent(self) -> bytes | None:  # type: ignore[override]  # looked up by those few who ask
+        """The caller's header, as it came."""
+        header = self.environ.get("HTTP_TRACEPARENT")
+        return None if header is None else header.encode("latin-1", "replace")
 
     def start(self, status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Callable[[bytes], object]:
-        """What the application gets as `start_response`."""
-        op = self.op
+        """Take note of the status and pass it on."""
         try:
-            op.outcome = status[:3]
+            self.outcome = status[:3]
             for name, value in headers:
                 if name == "Content-Length":
                     self.declared_bytes = int(value)
-            self._name()  # here, because frameworks forget the route when they are done
-            options = self._middleware.options
+            self.find_name()  # here, because frameworks forget the route when they are done
+            options = self.middleware.options
             if options.exec_time or options.server_timing:
-                headers = headers + options.timing_headers(perf_counter_ns() - op.start_ns)
+                headers = headers + options.timing_headers(perf_counter_ns() - self.start_ns)
         except Exception:  # noqa: BLE001  the host goes on
             fault("wsgi.start")
-        write = self._start_response(status, headers, *exc_info)
+        forward = self.forward
+        self.server_write = forward(status, headers, *exc_info)
+        return self.write
 
-        def observed_write(data: bytes) -> object:
-            op.nbytes += len(data)
-            return write(data)
+    def write(self, data: bytes) -> object:
+        """What `start_response` returns: PEP 3333's way to send before the body."""
+        self.nbytes += len(data)
+        return self.server_write(data)
 
-        return observed_write
-
-    def _name(self) -> None:
-        op, environ = self.op, self._environ
-        template = self._middleware.template_of(environ)
-        if op.name and not template:
+    def find_name(self) -> None:
+        """The name by method and route template; of an application below another, with the path to it."""
+        environ = self.environ
+        template_of = self.middleware.template_of
+        template = template_of(environ)
+        if self.name and not template:
             return
         here = environ.get("SCRIPT_NAME", "")
-        if here != self._mounted and template and here.startswith(self._mounted):
-            template = here[len(self._mounted) :] + template
-        op.name = BY_METHOD[environ["REQUEST_METHOD"]][template]
+        if here != self.mounted and template and here.startswith(self.mounted):
+            template = here[len(self.mounted) :] + template
+        self.name = BY_METHOD[environ["REQUEST_METHOD"]][template]
 
     def finish(self, outcome: str) -> None:
-        """End the operation, once; `outcome` "" stands for the status the application gave."""
-        op = self.op
-        if op.end_ns:
+        """End, once; `outcome` "" stands for the status the application gave."""
+        if self.end_ns:
             return
-        op.end_ns = end_ns = perf_counter_ns()
-        IN_FLIGHT.discard(op)
+        self.end_ns = end_ns = perf_counter_ns()
+        _ended(self)
         try:
-            op.outcome = outcome or (outcome_of(int(op.outcome)) if op.outcome.isdigit() else SERVER_ERROR)
-            if not op.name:
-                self._name()
-            self._middleware.recorder.finish(op, end_ns)
+            self.outcome = outcome or _KNOWN_OUTCOMES.get(self.outcome) or SERVER_ERROR
+            if not self.name:
+                self.find_name()
+            self.middleware.recorder.finish(self, end_ns)
         except Exception:  # noqa: BLE001
             fault("wsgi.finish")
 
     def first_byte(self, at_ns: int) -> None:
         """The body comes in pieces: file the time until the first."""
         try:
-            first = Operation(STAGE, self.op.start_ns)
+            first = Operation(STAGE, self.start_ns)
             first.name = "first byte"
             first.outcome = "ok"
-            first.root = self.op
+            first.root = self
             first.end_ns = at_ns
-            self._middleware.recorder.finish_child(first)
+            self.middleware.recorder.finish_child(first)
         except Exception:  # noqa: BLE001
             fault("wsgi.first_byte")
 
     def abandoned(self) -> str:
         """The outcome when the server stops before the end of the body: complete if all that was declared is sent."""
-        return "" if 0 <= self.declared_bytes <= self.op.nbytes else CLIENT_LEFT
+        return "" if 0 <= self.declared_bytes <= self.nbytes else CLIENT_LEFT
 
 
 class _Body:
     """The application's iterable, passed on piece by piece; the operation is current while a piece is made."""
 
-    def __init__(self, exchange: _Exchange, body: Iterable[bytes]) -> None:
-        self._exchange = exchange
+    def __init__(self, op: _Request, body: Iterable[bytes]) -> None:
+        self._op = op
         self._body = body
         self._pieces: Iterator[bytes] | None = None
         self._first_ns = 0
@@ -202,53 +221,52 @@ class _Body:
         return self
 
     def __next__(self) -> bytes:
-        exchange = self._exchange
-        op = exchange.op
+        op = self._op
         if self._pieces is None:
             self._pieces = iter(self._body)
         if op.end_ns:
             return next(self._pieces)
-        before = CURRENT.get()
-        CURRENT.set(op)
+        before = get_current()
+        set_current(op)
         try:
             piece = next(self._pieces)
         except StopIteration:
-            exchange.finish("")
+            op.finish("")
             raise
         except BaseException:
-            exchange.finish(SERVER_ERROR)
+            op.finish(SERVER_ERROR)
             raise
         finally:
-            CURRENT.set(before)
+            set_current(before)
         if piece:
             op.nbytes += len(piece)
             if not self._first_ns:
-                if op.nbytes == exchange.declared_bytes:  # the whole body in one piece: nothing to wait for
-                    exchange.finish("")
+                if op.nbytes == op.declared_bytes:  # the whole body in one piece: nothing to wait for
+                    op.finish("")
                     return piece
                 self._first_ns = perf_counter_ns()
             elif self._first_ns > 0:
-                exchange.first_byte(self._first_ns)
+                op.first_byte(self._first_ns)
                 self._first_ns = -1
         return piece
 
     def close(self) -> None:
         """Called by the server when it needs no more."""
-        exchange = self._exchange
-        before = CURRENT.get()
-        CURRENT.set(exchange.op)
+        op = self._op
+        before = get_current()
+        set_current(op)
         try:
             close = getattr(self._body, "close", None)
             if close is not None:
                 close()
         finally:
-            CURRENT.set(before)
-            if not exchange.op.end_ns:
-                exchange.finish(exchange.abandoned())
+            set_current(before)
+            if not op.end_ns:
+                op.finish(op.abandoned())
 
     def __del__(self) -> None:
-        if not self._exchange.op.end_ns:
-            self._exchange.finish(self._exchange.abandoned())
+        if not self._op.end_ns:
+            self._op.finish(self._op.abandoned())
 
 
 class _SizedBody(_Body):
@@ -256,6 +274,11 @@ class _SizedBody(_Body):
 
     def __len__(self) -> int:
         return len(self._body)  # type: ignore[arg-type]  # only bodies that have one come here
+
+
+def _is_whole(body: object) -> bool:
+    """Whether this is an answer of Django's that has its whole content."""
+    return getattr(body, "streaming", None) is False
 
 
 def _file_bytes(body: Any) -> int:

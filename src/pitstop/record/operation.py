@@ -12,17 +12,19 @@ from pitstop.model.series import TASK
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pitstop.model.record import ChildFields
+
 _TRACEPARENT_LENGTHS = [2, 32, 16, 2]  # version, trace id, parent id, flags, in hex: W3C Trace Context, level 1
 _TRACEPARENT_BYTES = 512  # a longer one is not looked at
 _HEX = b"0123456789abcdef"
 
 
 class Operation:
-    """A request, query, call or function while it runs, and the record of it afterwards.
+    """A request, query, call or function while it runs; what is kept of it then is a `pitstop.model.record.Record`.
 
     `kind`, `name`, `outcome` and `tenant` are as in `pitstop.model.series.Series`; `start_ns` and `end_ns` are
     monotonic; `end_ns` is 0 while it runs. `root` is the operation everything below belongs to (None for a root),
-    `children` what has finished below a root, in the order it finished. `weight` is how many operations it stands for.
+    `children` what has ended below a root, as fields of `Child`. `weight` is how many operations it stands for.
 
     Fields that few operations set are defaults of the class, not slots: creating one costs half as much. What every
     span asks of its root is set on the instance, where it is found in a third of the time.
@@ -36,7 +38,7 @@ class Operation:
     weight = 1
     root: Operation | None = None
     parent: Operation | None = None
-    children: list[Operation] | None = None
+    children: list[ChildFields] | None = None
     attrs: Mapping[str, object] | None = None
     traceparent: bytes | None = None
     known_trace_id: str | None = None

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, NamedTuple
 
+from pitstop.model.record import named
 from pitstop.record.recorder import RECORDER
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pitstop.record.recorder import Recorder
 
 
@@ -34,12 +36,12 @@ def recent(recorder: Recorder = RECORDER) -> list[Metric]:
     offset_s = time.time() - perf_counter_ns() / 1e9
     return [
         Metric(
-            offset_s + operation.end_ns / 1e9,
-            operation.kind,
-            operation.name,
-            (operation.end_ns - operation.start_ns) / 1e9,
-            {"outcome": operation.outcome, "bytes": operation.nbytes, **(operation.attrs or {})},
+            offset_s + record.end_ns / 1e9,
+            record.kind,
+            record.name,
+            (record.end_ns - record.start_ns) / 1e9,
+            {"outcome": record.outcome, "bytes": record.nbytes, **(record.attrs or {})},
         )
-        for operation in tuple(recorder.recent)
-        if operation.kind
+        for record in named(tuple(recorder.recent))
+        if record.kind
     ]

@@ -13,16 +13,18 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Callable
 
-CAPACITY = 4096  # roots; at about 280 B an operation this is 1 MB
-NUDGE_MASK = 511  # the flusher is woken early each time this many more wait
+    from pitstop.model.record import ChildFields, Fields
+
+CAPACITY = 4096  # records; at about 200 B each this is 0.8 MB
+NUDGE_MASK = 2047  # the flusher is woken early each time this many more wait; waking it costs as much as 50 requests
 MOST_CHILDREN = 256  # a root that runs on hands over what has finished below it in pieces of this size
 NAMES = 1000  # gauges and counters a process may name
 
 
-class _Nothing(list["Operation"]):
+class _Nothing(list["ChildFields"]):
     """The children of a root that keeps none."""
 
-    def append(self, _: Operation, /) -> None:
+    def append(self, _: ChildFields, /) -> None:
         """Forget it."""
 
 
@@ -30,9 +32,9 @@ _NOTHING = _Nothing()
 
 
 class Drained(NamedTuple):
-    """What waited: operations in about the order of their ends, counts as (name, amount), gauges, and losses."""
+    """What waited: records in about the order of their ends, counts as (name, amount), gauges, and losses."""
 
-    operations: list[Operation]
+    records: list[Fields]
     counts: list[tuple[str, float]]
     gauges: dict[str, float]
     dropped: int
@@ -51,8 +53,8 @@ class Recorder:
         self.spans_on = True
         self.shedding = False
         self.capacity = capacity
-        self.buffer: list[Operation] = []
-        self.recent: deque[Operation] = deque(maxlen=recent)
+        self.buffer: list[Fields] = []
+        self.recent: deque[Fields] = deque(maxlen=recent)
         self.nudge: Callable[[bool], None] | None = None  # called with True when the buffer is filling up
         self.flush: Callable[[float], bool] | None = None  # for integrations that see the server shut down
         self._rng = rng
@@ -100,49 +102,70 @@ class Recorder:
         self._left_out_reads, before = (now := next(self._left_out)) + 1, self._left_out_reads
         return now - before + 1
 
-    def finish(self, operation: Operation, end_ns: int) -> None:
+    def finish(self, root: Operation, end_ns: int) -> None:
         """Hand over a root that ended at `end_ns`; dropped and counted when the buffer is full."""
-        operation.end_ns = end_ns
-        if not operation.weight:
+        root.end_ns = end_ns
+        weight = root.weight
+        if not weight:
             return
+        record = (
+            root.tenant, root.kind, root.name, "", root.outcome,
+            root.start_ns, end_ns, root.nbytes, weight, root.children, root.attrs,
+        )  # fmt: skip
+        buffer = self.buffer
+        waiting = len(buffer)
+        if waiting & NUDGE_MASK and waiting < self.capacity:
+            buffer.append(record)
+        else:
+            self._hand_over(record)
+
+    def _hand_over(self, record: Fields) -> None:
         buffer = self.buffer
         waiting = len(buffer)
         if waiting < self.capacity:
-            buffer.append(operation)
+            buffer.append(record)
         else:
             next(self._drops)
         if not waiting & NUDGE_MASK and self.nudge is not None:
             self.nudge(waiting > 0)
 
-    def finish_child(self, operation: Operation) -> None:
-        """File what ended below a root, where it is not just appended to the root's children.
+    def finish_child(self, child: Operation) -> None:
+        """File what ended below a root.
 
-        The first one makes the list; a root that is over has handed its list over; one that runs on hands it over in
-        pieces.
+        The first one makes the list; a root that runs on hands it over in pieces; what ends when its root is over is
+        filed by itself, and what only began then belongs to the work that goes on after the root.
         """
-        root = operation.root
+        root = child.root
         assert root is not None
-        operation.parent = None
         if root.end_ns:
-            operation.weight = root.weight
-            operation.tenant = root.tenant
-            if operation.start_ns >= root.end_ns:
-                operation.root = root.left_behind()
-            self.finish(operation, operation.end_ns)
+            self.finish_alone(child, root.left_behind() if child.start_ns >= root.end_ns else root)
             return
-        operation.root = None
+        ended = (child.kind, child.name, child.outcome, child.start_ns, child.end_ns, child.nbytes, child.attrs)
         children = root.children
         if children is None:
-            root.children = [operation]
+            root.children = [ended]
         elif len(children) < MOST_CHILDREN:
-            children.append(operation)
+            children.append(ended)
         elif root.name:
-            root.children = [operation]
-            part = Operation("", root.start_ns)
-            part.name, part.tenant, part.weight, part.children = root.name, root.tenant, root.weight, children
-            self.finish(part, operation.end_ns)
+            root.children = [ended]
+            self._hand_over(
+                (
+                    root.tenant, "", root.name, "", "",
+                    root.start_ns, child.end_ns, 0, root.weight, children, None,
+                )
+            )  # fmt: skip
         else:  # a root whose route is not known yet holds what it has
             next(self._drops)
+
+    def finish_alone(self, child: Operation, root: Operation) -> None:
+        """File `child` by itself under `root`, now, and not when the root ends."""
+        if root.weight and self.spans_on:
+            self._hand_over(
+                (
+                    root.tenant, child.kind, child.name, root.name, child.outcome,
+                    child.start_ns, child.end_ns, child.nbytes, root.weight, None, child.attrs,
+                )
+            )  # fmt: skip
 
     def count(self, name: str, amount: float) -> None:
         """Add `amount` to the counter `name`."""
@@ -170,14 +193,14 @@ class Recorder:
         """
         buffer, counts = self.buffer, self._counts
         n = len(buffer)
-        operations = buffer[:n]
+        records = buffer[:n]
         del buffer[:n]
-        self.recent.extend(operations[-(self.recent.maxlen or 0) :])
+        self.recent.extend(records[-(self.recent.maxlen or 0) :])
         n = len(counts)
         taken = counts[:n]
         del counts[:n]
         self._drop_reads, before = (now := next(self._drops)) + 1, self._drop_reads
-        return Drained(operations, taken, dict(self._gauges), now - before)
+        return Drained(records, taken, dict(self._gauges), now - before)
 
     def reset_after_fork(self) -> None:
         """Forget in a child what the parent has recorded and will write itself."""

@@ -11,12 +11,13 @@ import time
 from bisect import bisect_left
 from collections import deque
 from contextlib import suppress
-from operator import attrgetter
+from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pitstop.model.clock import SystemClock
 from pitstop.model.columns import Batch, Events, Samples
 from pitstop.model.errors import StoreError, StoreNewerError
+from pitstop.model.record import END_NS
 from pitstop.rollup.fold import Fold
 from pitstop.rollup.native import allocate_lock, can_start_threads, start_thread
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from pitstop.model.clock import Clock
-    from pitstop.rollup.fold import Finished
+    from pitstop.model.record import Fields
 
 INTERVAL_S = 1.0
 SAMPLE_EVERY_S = 5.0  # gauges change slowly, and reading them costs as much as thirty requests
@@ -32,14 +33,14 @@ WAITING_BATCHES = 120  # kept while the store cannot be written: two minutes at 
 BACKOFF_S = (1.0, 2.0, 5.0, 10.0)
 COMPLAIN_EVERY_S = 60.0
 
-_end_ns = attrgetter("end_ns")
+_end_ns = itemgetter(END_NS)
 
 
 class Drained(Protocol):
     """What waited in the recorder (`pitstop.record.recorder.Drained` is one)."""
 
     @property
-    def operations(self) -> Sequence[Finished]: ...  # noqa: D102
+    def records(self) -> Sequence[Fields]: ...  # noqa: D102
     @property
     def counts(self) -> Sequence[tuple[str, float]]: ...  # noqa: D102
     @property
@@ -228,15 +229,15 @@ class Flusher:
         return not self._waiting
 
     def _fold_by_second(self, drained: Drained, now_s: float) -> None:
-        operations = drained.operations
+        records = drained.records
         offset_ns = int(now_s * 1e9) - self._clock.monotonic_ns()
-        i, n = 0, len(operations)
+        i, n = 0, len(records)
         self._roots += n
         while i < n:
-            second = (operations[i].end_ns + offset_ns) // 1_000_000_000
+            second = (_end_ns(records[i]) + offset_ns) // 1_000_000_000
             # ends are almost in order, so the second's share is found by bisection; a straggler may be a second late
-            j = bisect_left(operations, (second + 1) * 1_000_000_000 - offset_ns, lo=i + 1, key=_end_ns)
-            self._fold.add(operations[i:j], second)
+            j = bisect_left(records, (second + 1) * 1_000_000_000 - offset_ns, lo=i + 1, key=_end_ns)
+            self._fold.add(records[i:j], second)
             i = j
         if drained.counts:
             self._fold.add_counts(drained.counts, int(now_s - 0.5))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from pitstop.model.columns import Rollups
 from pitstop.model.series import COUNTER, OTHER, Series
@@ -13,27 +13,11 @@ from pitstop.rollup.codec import encode
 from pitstop.rollup.histogram import BORDERS_NS, POSITIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
+
+    from pitstop.model.record import Fields
 
 _position = partial(bisect_left, BORDERS_NS)
-
-
-class Finished(Protocol):
-    """What the fold needs of a finished operation (`pitstop.record.operation.Operation` is one)."""
-
-    kind: str
-    name: str
-    outcome: str
-    tenant: str
-    start_ns: int
-    end_ns: int
-    nbytes: int
-    weight: int
-
-    @property
-    def root(self) -> Finished | None: ...  # noqa: D102
-    @property
-    def children(self) -> Sequence[Finished] | None: ...  # noqa: D102
 
 
 Key = tuple[str, str, str, str, str]  # tenant, kind, name, parent, outcome
@@ -96,28 +80,6 @@ class _Row:
         self.nbytes += nbytes
 
 
-def _file(
-    operations: Sequence[Finished],
-    owner: tuple[str, str, int],
-    groups: dict[Key, list[int]],
-    nbytes: dict[Key, int],
-) -> None:
-    """Group `operations` of one owner: its tenant, its name, and how many of its like it stands for."""
-    tenant, parent, weight = owner
-    known = groups.get
-    for operation in operations:
-        key = (tenant, operation.kind, operation.name, parent, operation.outcome)
-        durations = known(key)
-        if durations is None:
-            groups[key] = durations = []
-        if weight == 1:
-            durations.append(operation.end_ns - operation.start_ns)
-        else:
-            durations.extend([operation.end_ns - operation.start_ns] * weight)
-        if operation.nbytes:
-            nbytes[key] = nbytes.get(key, 0) + operation.nbytes * weight
-
-
 class Fold:
     """Adds up finished operations by interval and series until `take`. For one thread."""
 
@@ -126,31 +88,38 @@ class Fold:
         self.cap = SeriesCap() if cap is None else cap
         self._rows: dict[tuple[int, Key], _Row] = {}
 
-    def add(self, operations: Iterable[Finished], ts: int) -> None:
-        """Fold `operations` into the interval that starts at `ts`.
+    def add(self, records: Iterable[Fields], ts: int) -> None:  # noqa: C901  a call for each costs as much as the rest
+        """Fold `records` into the interval that starts at `ts`.
 
-        Children are filed under their root's name. A root stands for `weight` of its like, and so do its children;
-        weight 0 is not counted, and kind "" only carries children.
+        Children are filed under their root's name and tenant. A root stands for `weight` of its like, and so does what
+        is below it.
         """
         groups: dict[Key, list[int]] = {}  # durations
         nbytes: dict[Key, int] = {}
         known = groups.get
-        for operation in operations:
-            weight = operation.weight
-            if operation.children and weight:
-                _file(operation.children, (operation.tenant, operation.name, weight), groups, nbytes)
-            if weight != 1 or operation.root is not None or not operation.kind:
-                if operation.kind and weight:
-                    parent = operation.root.name if operation.root is not None else ""
-                    _file((operation,), (operation.tenant, parent, weight), groups, nbytes)
-                continue
-            key = (operation.tenant, operation.kind, operation.name, "", operation.outcome)
-            durations = known(key)
-            if durations is None:
-                groups[key] = durations = []
-            durations.append(operation.end_ns - operation.start_ns)
-            if operation.nbytes:
-                nbytes[key] = nbytes.get(key, 0) + operation.nbytes
+        for tenant, kind, name, parent, outcome, start_ns, end_ns, size, weight, children, _ in records:
+            if kind:
+                key = (tenant, kind, name, parent, outcome)
+                durations = known(key)
+                if durations is None:
+                    groups[key] = durations = []
+                if weight == 1:
+                    durations.append(end_ns - start_ns)
+                else:
+                    durations += [end_ns - start_ns] * weight
+                if size:
+                    nbytes[key] = nbytes.get(key, 0) + size * weight
+            for below, what, how, began_ns, ended_ns, length, _ in children or ():
+                key = (tenant, below, what, name, how)
+                durations = known(key)
+                if durations is None:
+                    groups[key] = durations = []
+                if weight == 1:
+                    durations.append(ended_ns - began_ns)
+                else:
+                    durations += [ended_ns - began_ns] * weight
+                if length:
+                    nbytes[key] = nbytes.get(key, 0) + length * weight
         for key, durations in groups.items():
             row = self._row(ts, key, len(durations))
             row.add(durations, nbytes.get(key, 0))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pitstop.model.record import named
 from pitstop.record import Recorder
 
 if TYPE_CHECKING:
@@ -96,6 +97,6 @@ def seen(recorder: Recorder) -> Callable[..., list[tuple[str, str]]]:
     """Name and outcome of what was recorded since the last call."""
 
     def look(kind: str = "http") -> list[tuple[str, str]]:
-        return [(op.name, op.outcome) for op in recorder.drain().operations if op.kind == kind]
+        return [(op.name, op.outcome) for op in named(recorder.drain().records) if op.kind == kind]
 
     return look

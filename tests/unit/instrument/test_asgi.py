@@ -15,7 +15,9 @@ from pitstop.instrument import asgi
 from pitstop.instrument.asgi import RecordingMiddleware, serve
 from pitstop.instrument.live import IN_FLIGHT
 from pitstop.instrument.options import Options
+from pitstop.model.record import named
 from pitstop.record import CURRENT, Recorder, span
+from pitstop.record.operation import current
 
 START = {"type": "http.response.start", "status": 200, "headers": [(b"x", b"y")]}
 DISCONNECT = {"type": "http.disconnect"}
@@ -38,7 +40,7 @@ def route(path: str) -> Any:
 def test_a_request_is_named_by_method_and_template(recorder, ask, http_scope):
     app = RecordingMiddleware(answering(b"hello"), recorder, template_of=route("/items/{item_id}"))
     assert ask(app, http_scope("/items/3")).body == b"hello"
-    (op,) = recorder.drain().operations
+    (op,) = named(recorder.drain().records)
     assert (op.kind, op.name, op.outcome, op.nbytes) == ("http", "GET /items/{item_id}", "200", 5)
     assert 0 < op.duration_ns < 1e9
 
@@ -57,7 +59,7 @@ def test_unmatched_paths_and_unknown_methods_are_one_series_each(recorder, ask, 
 def test_a_streamed_body_counts_once_with_its_first_byte(recorder, ask, http_scope):
     app = RecordingMiddleware(answering(b"ab", b"", b"cde"), recorder, template_of=route("/s"))
     assert ask(app, http_scope()).body == b"abcde"
-    (op,) = recorder.drain().operations
+    (op,) = named(recorder.drain().records)
     assert (op.outcome, op.nbytes) == ("200", 5)
     (first,) = op.children
     assert (first.kind, first.name) == ("stage", "first byte")
@@ -121,9 +123,9 @@ def test_work_after_the_answer_is_an_operation_of_its_own(recorder, ask, http_sc
             await asyncio.sleep(0.02)
 
     ask(RecordingMiddleware(app, recorder, template_of=route("/x")), http_scope())
-    request, mail, background = recorder.drain().operations
+    request, mail, background = named(recorder.drain().records)
     assert (request.name, request.outcome, request.children) == ("GET /x", "200", None)
-    assert (mail.name, mail.root.name) == ("send mail", "background GET /x")
+    assert (mail.name, mail.parent) == ("send mail", "background GET /x")
     assert (background.kind, background.name, background.outcome) == ("task", "background GET /x", "ok")
     assert request.duration_ns < 2e7 <= background.duration_ns
 
@@ -136,7 +138,7 @@ def test_an_error_after_the_answer_leaves_the_request_as_it_was(recorder, ask, h
         raise ValueError("too late")
 
     assert isinstance(ask(RecordingMiddleware(app, recorder), http_scope()).error, ValueError)
-    assert [(op.kind, op.outcome) for op in recorder.drain().operations] == [("http", "200"), ("task", "error")]
+    assert [(op.kind, op.outcome) for op in named(recorder.drain().records)] == [("http", "200"), ("task", "error")]
 
 
 def test_what_runs_below_a_request_is_filed_with_it(recorder, ask, http_scope, monkeypatch):
@@ -152,7 +154,7 @@ def test_what_runs_below_a_request_is_filed_with_it(recorder, ask, http_scope, m
             await asyncio.sleep(0)
 
     ask(RecordingMiddleware(app, recorder), http_scope())
-    (op,) = recorder.drain().operations
+    (op,) = named(recorder.drain().records)
     assert sorted(child.name for child in op.children) == ["a", "b", "price basket"]
 
 
@@ -174,9 +176,15 @@ def test_the_current_operation_is_put_back(recorder, http_scope):
 
 def test_the_traceparent_of_the_caller_is_kept(recorder, ask, http_scope):
     given_id = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-    app = RecordingMiddleware(answering(b""), recorder)
-    ask(app, http_scope(headers=[(b"host", b"x"), (b"traceparent", given_id)]))
-    assert recorder.drain().operations[0].trace_id == "0af7651916cd43dd8448eb211c80319c"
+    trace_ids = []
+
+    async def app(scope, receive, send):
+        trace_ids.append(current().trace_id)
+        await answering(b"")(scope, receive, send)
+
+    ask(RecordingMiddleware(app, recorder), http_scope(headers=[(b"host", b"x"), (b"traceparent", given_id)]))
+    ask(RecordingMiddleware(app, recorder), http_scope())
+    assert trace_ids[0] == "0af7651916cd43dd8448eb211c80319c" != trace_ids[1]
 
 
 def test_excluded_prefixes_pass_before_anything_is_allocated(recorder, http_scope, seen):
@@ -236,7 +244,7 @@ def test_requests_left_out_by_sampling_are_carried_by_the_weight_of_the_others(r
     app = RecordingMiddleware(answering(b""), recorder)
     for _ in range(400):
         ask_quick(app, http_scope())
-    weights = [op.weight for op in recorder.drain().operations]
+    weights = [op.weight for op in named(recorder.drain().records)]
     assert 120 < len(weights) < 280
     assert 340 < sum(weights) <= 400
 
@@ -321,7 +329,7 @@ def test_whatever_an_application_does_the_server_sees_the_same(sent, received, e
         scope = {"type": "http", "path": "/", "method": "GET", "headers": [], "root_path": ""}
         seen.append(drive(wrapped, {k: v for k, v in scope.items() if k not in scope_less}, received, fail_at))
     assert seen[0] == seen[1]
-    assert len([op for op in recorder.drain().operations if op.kind == "http"]) <= 1
+    assert len([op for op in named(recorder.drain().records) if op.kind == "http"]) <= 1
     assert not IN_FLIGHT
     assert CURRENT.get() is None
 

@@ -23,6 +23,7 @@ from pitstop.instrument import auto, instrument, uninstrument
 from pitstop.instrument.asgi import RecordingMiddleware
 from pitstop.instrument.django import normal_form
 from pitstop.model import SettingError
+from pitstop.model.record import named
 
 
 async def hello(_request: Any) -> PlainTextResponse:
@@ -147,7 +148,7 @@ def test_background_tasks_are_recorded_however_short_and_after_their_request(rec
         return 1
 
     ask(instrument(app, recorder), http_scope("/order"))
-    assert [(op.kind, op.name) for op in recorder.drain().operations] == [
+    assert [(op.kind, op.name) for op in named(recorder.drain().records)] == [
         ("http", "GET /order"),
         ("task", "background GET /order"),
     ]

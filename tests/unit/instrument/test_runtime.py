@@ -15,6 +15,7 @@ from pitstop.instrument import runtime
 from pitstop.instrument.asgi import RecordingMiddleware
 from pitstop.instrument.probe import Probe
 from pitstop.instrument.runtime import LoopLag, RuntimeSampler
+from pitstop.model.record import named
 
 
 @pytest.fixture
@@ -99,7 +100,7 @@ def test_the_loop_is_watched_from_the_first_request(recorder, ask, http_scope, m
         assert lag.take() is not None
 
     ask(RecordingMiddleware(app, recorder), http_scope())
-    assert not recorder.drain().operations[0].attrs
+    assert not named(recorder.drain().records)[0].attrs
 
 
 def test_outside_of_a_loop_there_is_no_lag():

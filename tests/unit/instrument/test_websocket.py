@@ -7,6 +7,7 @@ import pytest
 
 from pitstop.instrument.asgi import RecordingMiddleware
 from pitstop.instrument.live import IN_FLIGHT
+from pitstop.model.record import named
 
 CONNECT = {"type": "websocket.connect"}
 ACCEPT = {"type": "websocket.accept"}
@@ -38,11 +39,11 @@ def test_a_connection_and_its_messages_are_recorded(recorder, ask):
     received = [CONNECT, {"type": "websocket.receive", "bytes": b"abc"}]
     exchange = ask(wrapped(app, recorder), dict(SCOPE), received)
     assert exchange.sent == [ACCEPT, hello, {"type": "websocket.close", "code": 4001}]
-    sent, got, connection = recorder.drain().operations
+    sent, got, connection = named(recorder.drain().records)
     assert (connection.kind, connection.name, connection.outcome) == ("websocket", "WS /feed/{n}", "4001")
-    assert [(op.kind, op.name, op.nbytes, op.root) for op in (got, sent)] == [
-        ("stage", "message received", 3, connection),
-        ("stage", "message sent", 7, connection),
+    assert [(op.kind, op.name, op.nbytes, op.parent) for op in (got, sent)] == [
+        ("stage", "message received", 3, "WS /feed/{n}"),
+        ("stage", "message sent", 7, "WS /feed/{n}"),
     ]
     assert not IN_FLIGHT
 

@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from pitstop.instrument.live import IN_FLIGHT
 from pitstop.instrument.options import Options
 from pitstop.instrument.wsgi import RecordingMiddleware
+from pitstop.model.record import named
 from pitstop.record import CURRENT, Recorder
+from pitstop.record.operation import current
 
 
 def environ_for(path: str = "/", method: str = "GET", **more: Any) -> dict[str, Any]:
@@ -64,7 +66,7 @@ def test_a_request_is_recorded_whatever_kind_of_iterable_it_answers(recorder, ki
 
     middleware = RecordingMiddleware(app, recorder, template_of=lambda _: "/items/<id>")
     assert call(middleware, environ_for("/items/3", "POST"))[1] == b"abc"
-    (op,) = recorder.drain().operations
+    (op,) = named(recorder.drain().records)
     assert (op.name, op.outcome, op.nbytes) == ("POST /items/<id>", "201", 3)
     assert [child.name for child in op.children or ()] == (["first byte"] if kind is iter else [])
 
@@ -119,7 +121,7 @@ def test_a_file_wrapper_stays_what_the_server_knows(recorder, tmp_path):
     body = RecordingMiddleware(app, recorder)(environ_for(**{"wsgi.file_wrapper": FileWrapper}), lambda *_: None)
     assert type(body) is FileWrapper
     body.close()
-    (op,) = recorder.drain().operations
+    (op,) = named(recorder.drain().records)
     assert (op.outcome, op.nbytes) == ("200", 5)
 
 
@@ -129,7 +131,7 @@ def test_a_file_wrapper_without_a_size_counts_no_bytes(recorder):
         return FileWrapper(io.BytesIO(b"123"))
 
     call(RecordingMiddleware(app, recorder), environ_for(**{"wsgi.file_wrapper": FileWrapper}))
-    assert recorder.drain().operations[0].nbytes == 0
+    assert named(recorder.drain().records)[0].nbytes == 0
 
 
 def test_what_is_written_through_the_callable_counts(recorder):
@@ -138,7 +140,7 @@ def test_what_is_written_through_the_callable_counts(recorder):
         return [b"d"]
 
     assert call(RecordingMiddleware(app, recorder), environ_for())[1] == b"abcd"
-    assert recorder.drain().operations[0].nbytes == 4
+    assert named(recorder.drain().records)[0].nbytes == 4
 
 
 @pytest.mark.parametrize("where", ["call", "piece"])
@@ -197,24 +199,32 @@ def test_timing_headers_come_only_when_asked_for(recorder):
 
 def test_the_traceparent_of_the_caller_is_kept(recorder):
     given_id = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-    call(RecordingMiddleware(answering(b""), recorder), environ_for(HTTP_TRACEPARENT=given_id))
-    assert recorder.drain().operations[0].trace_id == "0af7651916cd43dd8448eb211c80319c"
+    trace_ids = []
+
+    def app(environ, start_response):
+        trace_ids.append(current().trace_id)
+        return answering(b"")(environ, start_response)
+
+    call(RecordingMiddleware(app, recorder), environ_for(HTTP_TRACEPARENT=given_id))
+    call(RecordingMiddleware(app, recorder), environ_for())
+    assert trace_ids[0] == "0af7651916cd43dd8448eb211c80319c" != trace_ids[1]
 
 
 def test_pieces_are_made_below_their_request(recorder):
-    current = []
+    inside = []
 
     def app(environ, start_response):
         start_response("200 OK", [])
 
         def pieces():
-            current.append(CURRENT.get())
+            inside.append(CURRENT.get())
             yield b"a"
 
         return pieces()
 
     call(RecordingMiddleware(app, recorder), environ_for())
-    assert current == recorder.drain().operations
+    (request,) = named(recorder.drain().records)
+    assert [op.start_ns for op in inside] == [request.start_ns]
     assert CURRENT.get() is None
 
 
@@ -259,7 +269,7 @@ def test_whatever_an_application_does_the_server_sees_the_same(pieces, as_list, 
         seen.append(call(wrapped, environ, take=take))
     assert seen[0] == seen[1]
     assert not IN_FLIGHT
-    assert len(recorder.drain().operations) <= 1
+    assert len(named(recorder.drain().records)) <= 1
 
 
 @pytest.mark.parametrize("where", ["template_of", "finish", "finish_child"])

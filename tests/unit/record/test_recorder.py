@@ -8,6 +8,7 @@ from time import perf_counter_ns
 
 import pytest
 
+from pitstop.model.record import named
 from pitstop.record.governor import Governor
 from pitstop.record.operation import Operation
 from pitstop.record.recorder import MOST_CHILDREN, Recorder
@@ -35,16 +36,16 @@ def test_a_full_buffer_drops_and_counts() -> None:
     recorder = recording(capacity=10)
     recorded(recorder, 25)
     drained = recorder.drain()
-    assert (len(drained.operations), drained.dropped) == (10, 15)
+    assert (len(drained.records), drained.dropped) == (10, 15)
     recorded(recorder, 3)
-    assert (len(recorder.drain().operations), recorder.drain().dropped) == (3, 0)
+    assert (len(named(recorder.drain().records)), recorder.drain().dropped) == (3, 0)
 
 
 def test_the_flusher_is_nudged_by_the_first_and_by_a_filling_buffer() -> None:
-    recorder = recording()
+    recorder = recording(capacity=10_000)
     nudges: list[bool] = []
     recorder.nudge = nudges.append
-    recorded(recorder, 1025)
+    recorded(recorder, 4097)
     assert nudges == [False, True, True]
 
 
@@ -54,7 +55,7 @@ def test_weights_keep_totals_right_when_sampling(rate: float) -> None:
     recorder.shed(spans_on=True, sample_rate=rate)
     n = 40_000
     recorded(recorder, n)
-    operations = recorder.drain().operations
+    operations = named(recorder.drain().records)
     kept, total = len(operations), sum(operation.weight for operation in operations)
     assert abs(kept - n * rate) < 5 * (n * rate) ** 0.5
     assert n - 20 / rate < total <= n
@@ -68,7 +69,7 @@ def test_sampling_is_fair_to_a_rare_route() -> None:
         assert operation is not None
         operation.name = "rare" if i % 100 == 0 else "often"
         recorder.finish(operation, perf_counter_ns())
-    rare = sum(o.weight for o in recorder.drain().operations if o.name == "rare")
+    rare = sum(o.weight for o in named(recorder.drain().records) if o.name == "rare")
     assert 700 < rare < 1300
 
 
@@ -79,10 +80,10 @@ def test_a_root_that_is_left_out_keeps_nothing_below_it() -> None:
     assert root is not None
     assert root.weight == 0
     assert root.children is not None
-    root.children.append(Operation("db", 0))
+    root.children.append(("db", "SELECT 1", "ok", 1, 2, 0, None))
     assert not root.children
     recorder.finish(root, perf_counter_ns())
-    assert not recorder.drain().operations
+    assert not named(recorder.drain().records)
 
 
 def child_of(root: Operation) -> Operation:
@@ -98,10 +99,10 @@ def test_a_root_that_runs_on_hands_over_what_ended_below_it() -> None:
     root.name, root.tenant = "WS /orders", "acme"
     for _ in range(MOST_CHILDREN + 1):
         recorder.finish_child(child_of(root))
-    (part,) = recorder.drain().operations
+    (part,) = named(recorder.drain().records)
     assert (part.kind, part.name, part.tenant, len(part.children or ())) == ("", "WS /orders", "acme", MOST_CHILDREN)
     recorder.finish(root, perf_counter_ns())
-    (rest,) = recorder.drain().operations
+    (rest,) = named(recorder.drain().records)
     assert len(rest.children or ()) == 1
 
 
@@ -123,9 +124,8 @@ def test_what_ends_after_its_root_is_filed_by_itself_under_the_roots_name() -> N
     child = child_of(root)
     recorder.finish(root, perf_counter_ns())
     recorder.finish_child(child)
-    _, late = recorder.drain().operations
-    assert late.root is root
-    assert (late.tenant, late.weight) == ("acme", 2)
+    _, late = named(recorder.drain().records)
+    assert (late.parent, late.tenant, late.weight) == ("GET /", "acme", 2)
 
 
 def test_recent_operations_are_kept_in_a_bounded_ring() -> None:
@@ -143,8 +143,8 @@ def test_concurrent_threads_lose_nothing() -> None:
         thread.start()
     seen = 0
     while any(thread.is_alive() for thread in threads):
-        seen += len(recorder.drain().operations)
-    assert seen + len(recorder.drain().operations) == 30_000
+        seen += len(named(recorder.drain().records))
+    assert seen + len(named(recorder.drain().records)) == 30_000
 
 
 def test_gauges_and_counters_are_bounded() -> None:

@@ -7,22 +7,23 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pitstop.model.record import Child, Record
 from pitstop.model.series import COUNTER, OTHER, Series
-from pitstop.record.operation import Operation
 from pitstop.rollup.codec import decode
 from pitstop.rollup.fold import Fold, SeriesCap
 
 
-def finished(name: str, duration_ns: int, *, kind: str = "http", outcome: str = "200", nbytes: int = 0) -> Operation:
-    operation = Operation(kind, 1_000)
-    operation.name, operation.outcome, operation.nbytes = name, outcome, nbytes
-    operation.end_ns = 1_000 + duration_ns
-    return operation
+def finished(name: str, duration_ns: int, *, outcome: str = "200", nbytes: int = 0, weight: int = 1) -> Record:
+    return Record("", "http", name, "", outcome, 1_000, 1_000 + duration_ns, nbytes, weight, None, None)
+
+
+def query(duration_ns: int) -> Child:
+    return Child("db", "SELECT 1", "ok", 1_000, 1_000 + duration_ns, 0, None)
 
 
 names = st.sampled_from(["GET /a", "GET /b", "POST /a"])
 rows = st.lists(
-    st.tuples(names, st.integers(0, 10**14), st.sampled_from(["200", "500"]), st.integers(0, 5)), max_size=60
+    st.tuples(names, st.integers(0, 10**14), st.sampled_from(["200", "500"]), st.integers(1, 5)), max_size=60
 )
 
 
@@ -33,9 +34,7 @@ def test_rows_hold_every_operation_once_with_its_weight(
     fold = Fold("shop")
     made = []
     for name, duration_ns, outcome, weight in operations:
-        operation = finished(name, duration_ns, outcome=outcome, nbytes=7)
-        operation.weight = weight
-        made.append(operation)
+        made.append(finished(name, duration_ns, outcome=outcome, nbytes=7, weight=weight))
     for i in range(pieces):
         fold.add(made[i::pieces], 60)
     out = fold.take()
@@ -54,9 +53,7 @@ def test_rows_hold_every_operation_once_with_its_weight(
 
 
 def test_children_are_filed_under_their_root_with_its_weight_and_tenant() -> None:
-    root = finished("GET /a", 10)
-    root.weight, root.tenant = 3, "acme"
-    root.children = [finished("SELECT 1", 5, kind="db", outcome="ok"), finished("SELECT 1", 7, kind="db", outcome="ok")]
+    root = finished("GET /a", 10, weight=3)._replace(tenant="acme", children=[query(5), query(7)])
     fold = Fold("shop")
     fold.add([root], 0)
     out = fold.take()
@@ -83,9 +80,7 @@ def test_a_flood_of_tenants_is_bounded_too() -> None:
     cap = SeriesCap(per_kind=10, tenants=5)
     fold = Fold("shop", cap)
     for i in range(200):
-        operation = finished("GET /", 5)
-        operation.tenant = f"t{i}"
-        fold.add([operation], 0)
+        fold.add([finished("GET /", 5)._replace(tenant=f"t{i}")], 0)
     out = fold.take()
     assert len({s.tenant for s in out.series}) == 6
     assert sum(out.count) == 200
