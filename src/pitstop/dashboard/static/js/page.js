@@ -17,6 +17,7 @@ export function settle() {
   for (const input of document.querySelectorAll("input[data-ts]")) input.value = forInput(Number(input.dataset.ts));
   charts.draw(main(), (from, to) => go(withRange(from, to)));
   filterAgain();
+  main().dataset.ready = "";
   dispatchEvent(new Event("pitstop:page"));
 }
 
