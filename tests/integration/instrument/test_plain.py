@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 FINE, FAILED = 30, 11
 UVICORN = ["uvicorn", "--port", "{port}"]
-GUNICORN = ["gunicorn", "-b", "127.0.0.1:{port}", "-w", "2"]
+GUNICORN = ["gunicorn", "-b", "127.0.0.1:{port}", "-w", "2", "--graceful-timeout", "4"]
 HYPERCORN = ["hypercorn", "-b", "127.0.0.1:{port}", "-w", "2"]
 GRANIAN = ["granian", "--port", "{port}", "--interface"]
 

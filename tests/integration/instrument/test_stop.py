@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 REQUESTS = 60
 UVICORN = ["uvicorn", "fastapi_service:app", "--port", "{port}"]
-GUNICORN = ["gunicorn", "-b", "127.0.0.1:{port}", "-w", "2"]
+GUNICORN = ["gunicorn", "-b", "127.0.0.1:{port}", "-w", "2", "--graceful-timeout", "4"]
 HYPERCORN = ["hypercorn", "-b", "127.0.0.1:{port}", "fastapi_service:app"]
 SERVERS = {
     "uvicorn": UVICORN,
