@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pitstop.instrument import asgi, patches, wsgi
+from pitstop.instrument import asgi, inside, patches, wsgi
 from pitstop.instrument.options import OPTIONS
 from pitstop.model.errors import SettingError
 from pitstop.record.recorder import RECORDER
@@ -98,7 +98,7 @@ def instrument(  # noqa: C901  one branch for each framework
             target = asgi.serve(app, recorder, exclude, options)
     elif framework == "wsgi":
         if not isinstance(app, wsgi.RecordingMiddleware):
-            target = wsgi.RecordingMiddleware(target, recorder, exclude=exclude, options=options)
+            target = inside.RecordingMiddleware(target, recorder, exclude=exclude, options=options)
     else:
         raise SettingError(
             f"cannot instrument {type(app).__module__}.{type(app).__qualname__}: pass a FastAPI, Starlette, Litestar, "

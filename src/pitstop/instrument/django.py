@@ -42,13 +42,12 @@ def normal_form(route: str) -> str:
 def _readable(route: str) -> str:
     if not any(sign in route for sign in "^$(\\"):
         return route
-    out, i, unnamed = [], 0, 0
+    out, i = [], 0
     while i < len(route):
         named, other = _NAMED_GROUP.match(route, i), _OTHER_GROUP.match(route, i)
         if named or other:
             i = _after_group(route, i)
-            out.append(f"<{named.group(1)}>" if named else f"<{unnamed}>")
-            unnamed += not named
+            out.append(f"<{named.group(1)}>" if named else "<var>")  # as Django's own simplify_regex
         elif route[i] == "\\" and i + 1 < len(route):
             out.append(route[i + 1] if not route[i + 1].isalnum() else "")
             i += 2

@@ -73,10 +73,53 @@ def _litestar(module: Any) -> None:
     patches.replace(module.Litestar, "__init__", patches.litestar_init())
 
 
-def _uvicorn(module: Any) -> None:
+def _uvicorn_server(module: Any) -> None:
     from pitstop.instrument import patches  # noqa: PLC0415
 
     patches.replace(module.Server, "shutdown", patches.flush_after)
+
+
+def _uvicorn_config(module: Any) -> None:
+    from pitstop.instrument import patches, servers  # noqa: PLC0415
+
+    patches.replace(module.Config, "load", servers.uvicorn_load)
+
+
+def _gunicorn(module: Any) -> None:
+    from pitstop.instrument import patches, servers  # noqa: PLC0415
+
+    patches.replace(module.BaseApplication, "wsgi", servers.gunicorn_wsgi)
+
+
+def _hypercorn(module: Any) -> None:
+    from pitstop.instrument import patches, servers  # noqa: PLC0415
+
+    patches.replace(module.ASGIWrapper, "__init__", servers.hypercorn_wrapper(servers.ASGI))
+    patches.replace(module.WSGIWrapper, "__init__", servers.hypercorn_wrapper(servers.WSGI))
+
+
+def _hypercorn_worker(module: Any) -> None:
+    from pitstop.instrument import servers  # noqa: PLC0415
+
+    servers.attach_hypercorn_worker(module)
+
+
+def _granian(module: Any) -> None:
+    from pitstop.instrument import servers  # noqa: PLC0415
+
+    servers.attach_granian(module)
+
+
+def _wsgiref(module: Any) -> None:
+    from pitstop.instrument import patches, servers  # noqa: PLC0415
+
+    patches.replace(module.WSGIServer, "set_app", servers.wsgiref_set_app)
+
+
+def _werkzeug(module: Any) -> None:
+    from pitstop.instrument import patches, servers  # noqa: PLC0415
+
+    patches.replace(module.BaseWSGIServer, "__init__", servers.werkzeug_init)
 
 
 HOOKS: dict[str, tuple[str, Callable[[Any], None]]] = {
@@ -87,7 +130,17 @@ HOOKS: dict[str, tuple[str, Callable[[Any], None]]] = {
     "django.core.handlers.wsgi": ("django", _django_wsgi),
     "django.core.handlers.asgi": ("django", _django_asgi),
     "litestar.app": ("litestar", _litestar),
-    "uvicorn.server": ("uvicorn", _uvicorn),
+    "uvicorn.config": ("uvicorn", _uvicorn_config),
+    "uvicorn.server": ("uvicorn", _uvicorn_server),
+    "gunicorn.app.base": ("gunicorn", _gunicorn),
+    "hypercorn.app_wrappers": ("hypercorn", _hypercorn),
+    "hypercorn.asyncio.run": ("hypercorn", _hypercorn_worker),
+    "hypercorn.trio.run": ("hypercorn", _hypercorn_worker),
+    "granian.server.mp": ("granian", _granian),
+    "granian.server.mt": ("granian", _granian),
+    "granian.server.embed": ("granian", _granian),
+    "wsgiref.simple_server": ("wsgiref", _wsgiref),
+    "werkzeug.serving": ("werkzeug", _werkzeug),
 }
 """Module to wait for, the integration it belongs to, and what patches it."""
 

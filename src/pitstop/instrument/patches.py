@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
-from pitstop.instrument import asgi, django, flask, litestar, starlette, wsgi
+from pitstop.instrument import asgi, django, flask, inside, litestar, starlette
 from pitstop.instrument.live import fault, flush_at_end
 from pitstop.instrument.options import OPTIONS
 from pitstop.model.series import HTTP
@@ -78,9 +78,9 @@ def around_starlette(
 
 def flask_wsgi_app(
     app: Any, recorder: Recorder, exclude: tuple[str, ...] | None, options: Options
-) -> wsgi.RecordingMiddleware:
+) -> inside.RecordingMiddleware:
     """Our middleware around a Flask application's ``wsgi_app``."""
-    return wsgi.RecordingMiddleware(
+    return inside.RecordingMiddleware(
         app.wsgi_app,
         recorder,
         template_of=flask.template_of,
@@ -97,7 +97,7 @@ def flask_call(recorder: Recorder = RECORDER, options: Options = OPTIONS) -> Cal
         def recorded(self: Any, environ: Any, start_response: Any) -> Any:
             middleware = vars(self).get("_pitstop")
             if middleware is None:
-                middleware = self._pitstop = wsgi.RecordingMiddleware(
+                middleware = self._pitstop = inside.RecordingMiddleware(
                     functools.partial(call, self),
                     recorder,
                     template_of=flask.template_of,
@@ -118,7 +118,7 @@ def django_wsgi_call(recorder: Recorder = RECORDER, options: Options = OPTIONS) 
         def recorded(self: Any, environ: Any, start_response: Any) -> Any:
             middleware = vars(self).get("_pitstop")
             if middleware is None:
-                middleware = self._pitstop = wsgi.RecordingMiddleware(
+                middleware = self._pitstop = inside.RecordingMiddleware(
                     functools.partial(call, self), recorder, static_of=django.static_of, options=options
                 )
             return middleware(environ, start_response)

@@ -21,7 +21,8 @@ DJANGO = ("GET /items/<int:item_id>", "GET /fail", "GET /v1/users/<name>")
 
 TERM, INT = signal.SIGTERM, signal.SIGINT
 
-GUNICORN = ["gunicorn", "-b", "127.0.0.1:{port}", "-w", "4"]
+# a worker that is still starting when the signal comes does not hear it, without us neither; the default is 30 s
+GUNICORN = ["gunicorn", "-b", "127.0.0.1:{port}", "-w", "4", "--graceful-timeout", "4"]
 # one worker: granian 2.8 waits for ever for one that is still starting when the signal comes
 GRANIAN = ["granian", "--port", "{port}", "--workers", "1", "--interface"]
 MATRIX = {

@@ -1,5 +1,5 @@
 # ruff: noqa: INP001  a folder for the path, no package
-"""Put on the path by `pitstop run`: starts recording when this process first imports a web framework.
+"""Put on the path by `pitstop run`: starts recording when this process first imports a web framework or server.
 
 Until then it costs one dictionary look-up for each import. A `sitecustomize` of the host's own runs first, as it would
 without us. Nothing of Pitstop is imported here, because most processes (package managers, shells' helpers) need none.
@@ -17,11 +17,13 @@ if TYPE_CHECKING:
 
 _HERE = __file__.rpartition("/")[0] or __file__.rpartition("\\")[0]
 _PACKAGE = _HERE.replace("\\", "/").rsplit("/", 2)[0]
-_TRIGGERS = frozenset({"pitstop", "starlette", "fastapi", "flask", "django", "litestar", "uvicorn"})
+_FRAMEWORKS = ("starlette", "fastapi", "flask", "django", "litestar")
+_SERVERS = ("uvicorn", "gunicorn", "hypercorn", "granian", "wsgiref.simple_server", "werkzeug.serving")
+_TRIGGERS = frozenset({"pitstop", *_FRAMEWORKS, *_SERVERS})
 
 
 class _Trigger:
-    """Waits for the first import of a framework, or of pitstop by the host itself."""
+    """Waits for the first import of a framework or server, or of pitstop by the host itself."""
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
         """Of the `MetaPathFinder` protocol."""
