@@ -143,7 +143,7 @@ class _Request(Operation):
         header = self.environ.get("HTTP_TRACEPARENT")
         return None if header is None else header.encode("latin-1", "replace")
 
-    def start(self, status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Callable[[bytes], object]:
+    def start(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
         """Take note of the status and pass it on."""
         try:
             self.outcome = status[:3]
@@ -157,7 +157,7 @@ class _Request(Operation):
         except Exception:  # noqa: BLE001  the host goes on
             fault("wsgi.start")
         forward = self.forward
-        self.server_write = forward(status, headers, *exc_info)
+        self.server_write = forward(status, headers) if exc_info is None else forward(status, headers, exc_info)
         return self.write
 
     def write(self, data: bytes) -> object:
