@@ -10,6 +10,7 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pitstop.model.errors import PitstopError
 from pitstop.record.recorder import RECORDER
 
 if TYPE_CHECKING:
@@ -145,6 +146,15 @@ HOOKS: dict[str, tuple[str, Callable[[Any], None]]] = {
 """Module to wait for, the integration it belongs to, and what patches it."""
 
 INTEGRATIONS = tuple(dict.fromkeys(name for name, _ in HOOKS.values()))
+SERVERS = frozenset({"uvicorn", "gunicorn", "hypercorn", "granian", "wsgiref", "werkzeug"})
+OLDEST = {
+    "starlette": (0, 40), "fastapi": (0, 115), "flask": (3, 0), "django": (4, 2), "litestar": (2, 13),
+    "uvicorn": (0, 34), "gunicorn": (23, 0), "hypercorn": (0, 17), "granian": (2, 0), "werkzeug": (3, 0),
+}  # fmt: skip
+"""The oldest versions that are supported: docs/instrument.md."""
+
+_WRITE_AT_THE_END = frozenset({"uvicorn.server", "hypercorn.asyncio.run", "hypercorn.trio.run"})
+"""Hooks by which the last second is not lost: needed whatever is recorded."""
 
 _state: dict[str, str] = {}
 _reason: dict[str, str] = {}
@@ -207,6 +217,10 @@ def _attach(name: str, module: ModuleType) -> None:
         _state.setdefault(integration, "hooked")
 
 
+def _chosen(integration: str, names: tuple[str, ...]) -> bool:
+    return NONE not in names and (AUTO in names or integration in names)
+
+
 def install(names: tuple[str, ...] = (AUTO,), *, autostart: bool = False) -> None:
     """Attach to the integrations in `names` (``auto``: all, ``none``: none), now or when they are imported.
 
@@ -222,10 +236,10 @@ def install(names: tuple[str, ...] = (AUTO,), *, autostart: bool = False) -> Non
     wanted = frozenset(
         module
         for module, (integration, _) in HOOKS.items()
-        if NONE not in names and (AUTO in names or integration in names)
+        if _chosen(integration, names) or (module in _WRITE_AT_THE_END and NONE not in names)
     )
     for name in INTEGRATIONS:
-        if name not in {HOOKS[module][0] for module in wanted}:
+        if not _chosen(name, names):
             _state[name] = "off"
     sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, _Finder)]
     sys.meta_path.insert(0, _Finder(wanted))
@@ -242,24 +256,49 @@ def remove() -> None:
 
 def status() -> list[Status]:
     """What can be recorded here, and what is, for ``pitstop doctor``."""
+    names = (AUTO,) if _state else _setting()
+    return [_status(name, names) for name in INTEGRATIONS]
+
+
+def _setting() -> tuple[str, ...]:
+    """What `pitstop run` would attach to, started here; a wrong setting is told by others."""
+    try:
+        settings: Any = import_module("pitstop.app").load_settings()
+        chosen: tuple[str, ...] = settings.words("instrument")
+    except PitstopError:
+        return (AUTO,)
+    return chosen if settings.flag("enabled") else (NONE,)
+
+
+def _status(name: str, names: tuple[str, ...]) -> Status:
     from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415  only when asked
 
-    rows = []
-    for name in INTEGRATIONS:
-        try:
-            installed = version(name)
-        except PackageNotFoundError:
-            rows.append(Status(name, "", "absent", f"{name} is not installed"))
-            continue
-        state = _state.get(name, "waiting")
-        text = _reason.get(name) or f"{name} {installed}: {_EXPLAINED[state]}"
-        rows.append(Status(name, installed, state, text))
-    return rows
+    try:
+        installed = sys.version.split()[0] if name in sys.stdlib_module_names else version(name)
+    except PackageNotFoundError:
+        return Status(name, "", "absent", f"{name} is not installed")
+    state = _state.get(name) or ("waiting" if _chosen(name, names) else "off")
+    text = _reason.get(name) or (_OF_SERVERS if name in SERVERS else _OF_FRAMEWORKS)[state]
+    oldest = OLDEST.get(name, ())
+    if _numbers(installed) < oldest:
+        text += f"; supported from {'.'.join(map(str, oldest))} on"
+    return Status(name, installed, state, f"{name} {installed}: {text}")
 
 
-_EXPLAINED = {
+def _numbers(version: str) -> tuple[int, ...]:
+    """The first two numbers of a version."""
+    return tuple(int(part) if part.isdecimal() else 0 for part in version.split(".")[:2])
+
+
+_OF_FRAMEWORKS = {
     "hooked": "recorded in this process",
     "waiting": "recorded by `pitstop run`, or by pitstop.instrument(app)",
-    "off": "left out by the setting instrument",
+    "off": "left out by the settings instrument or enabled; pitstop.instrument(app) records it where enabled",
     "failed": "not recorded",
+}
+_OF_SERVERS = {
+    "hooked": "applications without a framework are recorded in this process",
+    "waiting": "applications without a framework are recorded by `pitstop run`, or by pitstop.instrument(app)",
+    "off": "applications without a framework are left out by the settings instrument or enabled",
+    "failed": "applications without a framework are not recorded",
 }

@@ -120,7 +120,8 @@ def gunicorn_wsgi(load: Any) -> Any:
         app = load(self)
         try:
             interface = auto.framework_of(app)
-            if not interface and "sgi" not in self.cfg.worker_class_str and "vicorn" not in self.cfg.worker_class_str:
+            worker = self.cfg.worker_class_str.lower()
+            if not interface and "asgi" not in worker and "uvicorn" not in worker:
                 interface = WSGI  # a class, or a callable whose arguments cannot be told
             self.callable = app = served(app, interface)
         except Exception:  # noqa: BLE001

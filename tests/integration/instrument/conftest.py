@@ -65,11 +65,11 @@ class Server:
             self.process.send_signal(signal_number)
         return self.process.wait(STOP_S)
 
-    def counts(self) -> Counter[tuple[str, str]]:
-        """Requests by (name, outcome)."""
+    def counts(self, kind: str = "http") -> Counter[tuple[str, str]]:
+        """Requests, or what else is of `kind`, by (name, outcome)."""
         store = open_store(self.store)
         try:
-            rows = store.rollups(Window(0, int(time.time()) + 10), Match(kind="http"), hist=False)
+            rows = store.rollups(Window(0, int(time.time()) + 10), Match(kind=kind), hist=False)
         finally:
             store.close()
         counts: Counter[tuple[str, str]] = Counter()
@@ -77,10 +77,12 @@ class Server:
             counts[series.name, series.outcome] += count
         return counts
 
-    def counts_become(self, expected: dict[tuple[str, str], int], within_s: float = 5) -> Counter[tuple[str, str]]:
+    def counts_become(
+        self, expected: dict[tuple[str, str], int], within_s: float = 5, kind: str = "http"
+    ) -> Counter[tuple[str, str]]:
         """What is stored, as soon as it is `expected` or time is up."""
         deadline_s = time.monotonic() + within_s
-        while (counts := self.counts()) != expected and time.monotonic() < deadline_s:
+        while (counts := self.counts(kind)) != expected and time.monotonic() < deadline_s:
             time.sleep(0.1)
         return counts
 

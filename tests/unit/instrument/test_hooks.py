@@ -44,6 +44,16 @@ def test_a_program_that_imports_no_framework_loads_nothing_of_ours(tmp_path):
         ("django.core.handlers.base", "BaseHandler.resolve_request"),
         ("litestar", "Litestar.__init__"),
         ("uvicorn.server", "Server.shutdown"),
+        ("uvicorn.config", "Config.load"),
+        ("gunicorn.app.base", "BaseApplication.wsgi"),
+        ("hypercorn.app_wrappers", "ASGIWrapper.__init__"),
+        ("hypercorn.app_wrappers", "WSGIWrapper.__init__"),
+        ("hypercorn.asyncio.run", "asyncio_worker"),
+        ("granian.server.mp", "_asgi_call_wrap"),
+        ("granian.server.mt", "_wsgi_call_wrap"),
+        ("granian.server.embed", "_asgi_call_wrap"),
+        ("wsgiref.simple_server", "WSGIServer.set_app"),
+        ("werkzeug.serving", "BaseWSGIServer.__init__"),
     ],
 )
 def test_a_framework_is_hooked_when_it_is_imported(tmp_path, module, hooked):
@@ -140,6 +150,31 @@ def test_status_says_what_waits_what_is_off_and_what_is_absent(clean_hooks, monk
     assert rows["flask"].state == "off"
     assert rows["flask"].version
     assert rows["no-such-framework"].state == "absent"
+
+
+def test_status_follows_the_settings_where_nothing_is_hooked(clean_hooks, monkeypatch):
+    def states() -> dict[str, str]:
+        return {row.name: row.state for row in status()}
+
+    assert (states()["flask"], states()["gunicorn"], states()["wsgiref"]) == ("waiting", "waiting", "waiting")
+    monkeypatch.setenv("PITSTOP_INSTRUMENT", "flask")
+    assert (states()["flask"], states()["gunicorn"]) == ("waiting", "off")
+    monkeypatch.setenv("PITSTOP_ENABLED", "false")
+    assert set(states().values()) <= {"off", "absent"}
+    monkeypatch.setenv("PITSTOP_ENABLED", "perhaps")
+    assert states()["flask"] == "waiting"
+
+
+def test_status_says_when_a_version_is_older_than_what_is_supported(clean_hooks, monkeypatch):
+    monkeypatch.setitem(hooks.OLDEST, "flask", (99, 0))
+    (row,) = [row for row in status() if row.name == "flask"]
+    assert row.text.endswith("; supported from 99.0 on")
+
+
+def test_what_writes_at_the_end_is_hooked_whatever_is_recorded(tmp_path):
+    code = "import uvicorn.server as s, uvicorn.config as c; print([hasattr(x, '__wrapped__') for x in (s.Server.shutdown, c.Config.load)])"  # noqa: E501
+    assert python(tmp_path, code, PITSTOP_INSTRUMENT="flask").stdout == "[True, False]\n"
+    assert python(tmp_path, code, PITSTOP_INSTRUMENT="none").stdout == "[False, False]\n"
 
 
 def test_a_hook_that_fails_is_reported_and_the_import_succeeds(clean_hooks, monkeypatch, tmp_path, capsys):

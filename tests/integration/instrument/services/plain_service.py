@@ -23,6 +23,12 @@ def wsgi(environ: dict[str, Any], start_response: Callable[..., object]) -> Iter
     return [b"down" if failed else b"fine"]
 
 
+def slow_wsgi(_environ: dict[str, Any], start_response: Callable[..., object]) -> Iterator[bytes]:
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    for _ in range(1000):
+        yield b"x" * 65_536
+
+
 class Wsgi:
     """WSGI as a class: its instance is the body."""
 
