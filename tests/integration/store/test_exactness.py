@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from pitstop.model import Match, Window
 from pitstop.store.memory import MemoryStore
-from pitstop.store.sqlite import SqliteStore, fold
+from pitstop.store.sqlite import SqliteStore, fold, packs
+from pitstop.store.sqlite.tiers import TIERS
 
 DAY_S = 86_400
 
@@ -76,7 +77,7 @@ def test_answers_equal_a_plain_list_of_everything(  # noqa: C901  one branch a k
                 check(make, store, everything, Window(now - back, now - back + length), step_s)
             store.close()
         for path in Path(folder).glob("p.db"):
-            check_file(path)
+            check_file(make, path)
 
 
 def check(
@@ -98,11 +99,14 @@ def check(
     assert sum(plain.count) == sum(len(r[2]) for r in everything if days.start_s <= r[0] < days.end_s)
 
 
-def check_file(path: Path) -> None:
+def check_file(make: Make, path: Path) -> None:
     """The kept numbers of rows are the rows, and each tier has what all finer ones had up to its mark."""
     raw = sqlite3.connect(path)
     for name, rows in raw.execute("SELECT name, n_rows FROM tier").fetchall():
-        assert raw.execute(f"SELECT count(*) FROM {name}").fetchone()[0] == rows, name
+        if name in TIERS and TIERS[name].packed:
+            assert len(make.kept(str(path), name)) == rows, name
+        else:
+            assert raw.execute(f"SELECT count(*) FROM {name}").fetchone()[0] == rows, name
     raw.close()
 
 
@@ -126,9 +130,7 @@ def test_the_last_hour_is_exact_to_the_second_through_all_tiers(make: Make, cloc
     store.close()
 
 
-def test_each_tier_holds_the_sum_of_the_finer_ones_by_plain_sql(
-    make: Make, clock: HandClock, path: str, settle: Settle
-) -> None:
+def test_each_tier_holds_the_sum_of_the_finer_ones(make: Make, clock: HandClock, path: str, settle: Settle) -> None:
     store = SqliteStore(path, clock=clock)
     for hour in range(60):
         store.append(
@@ -138,11 +140,10 @@ def test_each_tier_holds_the_sum_of_the_finer_ones_by_plain_sql(
     raw = sqlite3.connect(path)
     end = raw.execute("SELECT mark_s FROM tier WHERE name = 'rollup_86400'").fetchone()[0]
     assert end > make.NOON - 2 * DAY_S
-    sums = {
-        raw.execute(f"SELECT sum(count), sum(sum_ns), min(min_ns), max(max_ns), sum(nbytes) FROM {table} WHERE ts < ?",
-                    (end,)).fetchone()
-        for table in ("rollup_3600", "rollup_86400")
-    }  # fmt: skip
+    sums = set()
+    for table in ("rollup_3600", "rollup_86400"):
+        counts, sums_ns, mins_ns, maxes_ns, bytes_, _ = zip(*(v for *_, v in make.kept(path, table, end)), strict=True)
+        sums.add((sum(counts), sum(sums_ns), min(mins_ns), max(maxes_ns), sum(bytes_)))
     assert len(sums) == 1
     ((count, sum_ns, min_ns, max_ns, nbytes),) = sums
     got = make.answer(store, 0, end).values()
@@ -169,10 +170,8 @@ def test_a_row_that_comes_while_its_interval_is_folded_is_not_missed(
 
     monkeypatch.setattr(fold, "_write_piece", meanwhile)
     settle(store)
-    raw = sqlite3.connect(path)
-    assert raw.execute("SELECT sum(count) FROM rollup_10").fetchone() == (21,)
-    assert raw.execute("SELECT sum(count) FROM rollup_60").fetchone()[0] >= 10
-    raw.close()
+    assert sum(values[0] for *_, values in make.kept(path, "rollup_10")) == 21
+    assert sum(values[0] for *_, values in make.kept(path, "rollup_60")) >= 10
     assert sum(t[0] for t in make.answer(store, make.NOON - 1000, make.NOON).values()) == 21
 
 
@@ -180,7 +179,8 @@ def test_two_housekeepers_at_once_fold_each_row_once(
     make: Make, clock: HandClock, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store, other = SqliteStore(path, clock=clock), SqliteStore(path, clock=clock)
-    monkeypatch.setattr(fold, "WRITE_ROWS", 3)
+    monkeypatch.setattr(packs, "SERIES", 1)
+    monkeypatch.setattr(fold, "WRITE_PACKS", 3)
     store.append(make.batch([(make.NOON - 100, make.series(str(i)), [1]) for i in range(20)]))
     write_piece = fold._write_piece
     depth = Counter()
@@ -195,9 +195,7 @@ def test_two_housekeepers_at_once_fold_each_row_once(
     monkeypatch.setattr(fold, "_write_piece", raced)
     while store.upkeep().folded_rows:
         pass
-    raw = sqlite3.connect(path)
-    assert raw.execute("SELECT count(*), sum(count) FROM rollup_10").fetchone() == (20, 20)
-    raw.close()
+    assert [values[0] for *_, values in make.kept(path, "rollup_10")] == [1] * 20
     assert sum(t[0] for t in make.answer(store, make.NOON - 1000, make.NOON).values()) == 20
 
 
@@ -205,7 +203,8 @@ def test_a_fold_that_dies_between_its_transactions_leaves_answers_exact(
     make: Make, clock: HandClock, path: str, monkeypatch: pytest.MonkeyPatch, settle: Settle
 ) -> None:
     store = SqliteStore(path, clock=clock)
-    monkeypatch.setattr(fold, "WRITE_ROWS", 4)
+    monkeypatch.setattr(packs, "SERIES", 2)
+    monkeypatch.setattr(fold, "WRITE_PACKS", 2)
     store.append(make.batch([(make.NOON - 100, make.series(str(i)), [1]) for i in range(20)]))
     unchanged = fold._unchanged
 
@@ -215,11 +214,9 @@ def test_a_fold_that_dies_between_its_transactions_leaves_answers_exact(
     monkeypatch.setattr(fold, "_unchanged", dies)
     with pytest.raises(KeyboardInterrupt):
         store.upkeep()
-    raw = sqlite3.connect(path)
-    assert raw.execute("SELECT count(*) FROM rollup_10").fetchone() == (16,)
+    assert len(make.kept(path, "rollup_10")) == 16
     assert sum(t[0] for t in make.answer(store, make.NOON - 1000, make.NOON).values()) == 20
     monkeypatch.setattr(fold, "_unchanged", unchanged)
     settle(store)
-    assert raw.execute("SELECT count(*), sum(count) FROM rollup_10").fetchone() == (20, 20)
-    raw.close()
+    assert [values[0] for *_, values in make.kept(path, "rollup_10")] == [1] * 20
     assert sum(t[0] for t in make.answer(store, make.NOON - 1000, make.NOON).values()) == 20
