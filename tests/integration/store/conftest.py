@@ -14,6 +14,7 @@ from pitstop.rollup.histogram import position_of
 from pitstop.store.memory import MemoryStore
 from pitstop.store.sqlite import SqliteStore
 from pitstop.store.sqlite.packs import Unpacked
+from pitstop.store.sqlite.tiers import TIERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -90,6 +91,16 @@ class Make:
         got.add_packs(raw.execute(f"SELECT ts, n, numbers, hists FROM {table} WHERE ts < ?", (before_s,)))
         raw.close()
         return list(got.rows())
+
+    def check_row_numbers(self, path: str) -> None:
+        """The kept numbers of rows are the rows."""
+        raw = sqlite3.connect(path)
+        for name, rows in raw.execute("SELECT name, n_rows FROM tier").fetchall():
+            if name in TIERS and TIERS[name].packed:
+                assert len(self.kept(path, name)) == rows, name
+            else:
+                assert raw.execute(f"SELECT count(*) FROM {name}").fetchone()[0] == rows, name
+        raw.close()
 
     def batch(
         self, rows: Iterable[tuple[int, Series, list[int]]] = (), *, worker: str = "w1", **parts: object

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from pitstop.model import Match, Window
 from pitstop.store.memory import MemoryStore
 from pitstop.store.sqlite import SqliteStore, fold, packs
-from pitstop.store.sqlite.tiers import TIERS
 
 DAY_S = 86_400
 
@@ -77,7 +76,7 @@ def test_answers_equal_a_plain_list_of_everything(  # noqa: C901  one branch a k
                 check(make, store, everything, Window(now - back, now - back + length), step_s)
             store.close()
         for path in Path(folder).glob("p.db"):
-            check_file(make, path)
+            make.check_row_numbers(str(path))
 
 
 def check(
@@ -97,17 +96,6 @@ def check(
             assert total[0] <= exact[series][0]
     plain = store.rollups(days, Match(), step_s=step_s, hist=False)
     assert sum(plain.count) == sum(len(r[2]) for r in everything if days.start_s <= r[0] < days.end_s)
-
-
-def check_file(make: Make, path: Path) -> None:
-    """The kept numbers of rows are the rows, and each tier has what all finer ones had up to its mark."""
-    raw = sqlite3.connect(path)
-    for name, rows in raw.execute("SELECT name, n_rows FROM tier").fetchall():
-        if name in TIERS and TIERS[name].packed:
-            assert len(make.kept(str(path), name)) == rows, name
-        else:
-            assert raw.execute(f"SELECT count(*) FROM {name}").fetchone()[0] == rows, name
-    raw.close()
 
 
 def test_the_last_hour_is_exact_to_the_second_through_all_tiers(make: Make, clock: HandClock, path: str) -> None:
@@ -220,3 +208,36 @@ def test_a_fold_that_dies_between_its_transactions_leaves_answers_exact(
     settle(store)
     assert [values[0] for *_, values in make.kept(path, "rollup_10")] == [1] * 20
     assert sum(t[0] for t in make.answer(store, make.NOON - 1000, make.NOON).values()) == 20
+
+
+@pytest.mark.parametrize("who", ["a known worker", "a new worker", "nobody", "another second"])
+def test_many_seconds_are_folded_only_when_nothing_came_meanwhile(
+    make: Make, clock: HandClock, path: str, settle: Settle, monkeypatch: pytest.MonkeyPatch, who: str
+) -> None:
+    monkeypatch.setattr(fold, "COUNT_ROWS", 10)
+    store, other = SqliteStore(path, clock=clock), SqliteStore(path, clock=clock)
+    at = make.NOON - 100
+    store.append(make.batch([(at + i % 7, make.series(str(i)), [1]) for i in range(70)]))
+    write_piece = fold._write_piece
+    outcomes: list[bool] = []
+
+    def meanwhile(connections: Connections, finer: Tier, coarser: Tier, mark_s: int, piece: fold.Piece) -> bool:
+        if not outcomes:
+            assert piece.seqs is not None
+            ts = make.NOON - 1 if who == "another second" else at + 3
+            if who != "nobody":
+                other.append(make.batch([(ts, make.series("0"), [1])], worker="w2" if "new" in who else "w1"))
+        outcomes.append(write_piece(connections, finer, coarser, mark_s, piece))
+        return outcomes[-1]
+
+    monkeypatch.setattr(fold, "_write_piece", meanwhile)
+    settle(store)
+    assert outcomes[0] is (who in ("nobody", "another second"))
+    for _ in range(3):
+        clock.pass_s(100)
+        settle(store)
+    extra = 0 if who == "nobody" else 1
+    assert sum(values[0] for *_, values in make.kept(path, "rollup_10")) == 70 + extra
+    assert sum(t[0] for t in make.answer(store, make.NOON - 1000, make.NOON).values()) == 70 + extra
+    store.close()
+    other.close()
