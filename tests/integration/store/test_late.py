@@ -72,7 +72,7 @@ def test_a_row_that_comes_while_its_interval_is_compacted_is_not_lost(
     plain = compact.pack_rows
     came = 0
 
-    def raced(groups: Groups) -> list[PackRow]:
+    def raced(groups: Groups, kinds: dict[int, str]) -> list[PackRow]:
         nonlocal came
         if not came:
             came = 1
@@ -82,7 +82,7 @@ def test_a_row_that_comes_while_its_interval_is_compacted_is_not_lost(
                 for i in range(12):
                     other.append(make.batch([(at + 5, make.series("x"), [i])], worker=f"later{i}"))
                     came += 1
-        return plain(groups)
+        return plain(groups, kinds)
 
     monkeypatch.setattr(compact, "pack_rows", raced)
     store.upkeep()

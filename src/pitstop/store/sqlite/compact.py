@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pitstop.store.sqlite.packs import Unpacked
 from pitstop.store.sqlite.tiers import ROLLUP_TIERS
-from pitstop.store.sqlite.write import INSERT_PACK, Groups, count_rows, pack_rows, read_reaches, rows_in
+from pitstop.store.sqlite.write import INSERT_PACK, Groups, count_rows, kinds_of, pack_rows, read_reaches, rows_in
 
 if TYPE_CHECKING:
     import sqlite3
@@ -51,13 +51,13 @@ def _crowded(connection: sqlite3.Connection) -> list[tuple[Tier, int]]:
 def _compact_interval(connections: Connections, tier: Tier, ts: int) -> int:
     """Merge the packs of one interval, unless they changed meanwhile; the number of rows read."""
     with connections.read() as connection:
-        keys = _keys(connection, tier, ts)
+        keys, kinds = _keys(connection, tier, ts), kinds_of(connection)
         got = Unpacked()
         got.add_packs(connection.execute(f"SELECT ts, n, numbers, hists FROM {tier.name} WHERE ts = ?", (ts,)))  # noqa: S608
     groups: Groups = {}
     for _, series, values in got.rows():
         groups.setdefault(ts, {}).setdefault(series, []).append(values)
-    packs = pack_rows(groups)
+    packs = pack_rows(groups, kinds)
     with connections.write() as connection:
         # a batch is written once, so equal keys are equal rows, even when another process has merged them meanwhile
         if _keys(connection, tier, ts) == keys:

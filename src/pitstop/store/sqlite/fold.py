@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pitstop.store.sqlite.packs import Unpacked
 from pitstop.store.sqlite.tiers import HOUR_S, ROLLUP_TIERS, SAMPLE_TIERS, Reach, Tier
-from pitstop.store.sqlite.write import INSERT_PACK, Groups, PackRow, count_rows, pack_rows, read_reaches, rows_in
+from pitstop.store.sqlite.write import (
+    INSERT_PACK,
+    Groups,
+    PackRow,
+    count_rows,
+    kinds_of,
+    pack_rows,
+    read_reaches,
+    rows_in,
+)
 
 if TYPE_CHECKING:
     import sqlite3
@@ -92,7 +101,7 @@ def _read_piece(connection: sqlite3.Connection, finer: Tier, coarser: Tier, mark
         groups.setdefault(ts // unit * unit, {}).setdefault(series, []).append(values)
     found_rows = _count(connection, finer, mark_s, end_s)
     seqs = _seqs(connection) if not finer.packed and found_rows > COUNT_ROWS else None
-    return Piece(start_s, end_s, len(got.ts), pack_rows(groups), found_rows, seqs)
+    return Piece(start_s, end_s, len(got.ts), pack_rows(groups, kinds_of(connection)), found_rows, seqs)
 
 
 def _beyond(connection: sqlite3.Connection, tier: Tier, start_s: int, target_s: int) -> int | None:
@@ -165,7 +174,7 @@ def _unchanged(connection: sqlite3.Connection, finer: Tier, mark_s: int, piece: 
 
 def _raise_seen(connection: sqlite3.Connection, piece: Piece) -> None:
     got = Unpacked()
-    got.add_packs((ts, n, numbers, None) for ts, _, _, _, _, n, numbers, _ in piece.packs)
+    got.add_packs((ts, n, numbers, None) for ts, *_, n, numbers, _ in piece.packs)
     newest = dict(zip(got.series, got.ts, strict=True))
     update = "UPDATE series SET seen_s = ? WHERE id = ? AND seen_s < ?"
     connection.executemany(update, [(ts, series, ts) for series, ts in newest.items()])

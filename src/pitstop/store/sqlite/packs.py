@@ -18,7 +18,7 @@ from pitstop.model.errors import StoreCorruptError
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
-SERIES = 128  # in one pack: a question for one series reads past the others
+SERIES = 64  # in one pack: a question for one series reads past the others
 WIDE_FROM = 24  # series; below, a pack is a small service's, and bytes count for more than the time to widen them
 
 Values = tuple[int, int, int, int, int, bytes]  # count, sum_ns, min_ns, max_ns, nbytes, hist

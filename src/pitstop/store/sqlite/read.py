@@ -32,7 +32,7 @@ def rollups_of(
     reaches = read_reaches(connection)
     got = Unpacked(ids)
     for segment in plan(window, step_s, [reaches[tier.name] for tier in ROLLUP_TIERS]) if ids != [] else []:
-        found = connection.execute(*segment_query(segment, ids, hist=hist))
+        found = connection.execute(*segment_query(segment, ids, hist=hist, kind=match.kind))
         if segment.tier.packed:
             got.add_packs(found)
         else:
@@ -54,15 +54,19 @@ def matching_ids(connection: sqlite3.Connection, match: Match) -> list[int] | No
     return [i for (i,) in connection.execute(query, [value for _, value in wanted])]
 
 
-def segment_query(segment: Segment, ids: list[int] | None, *, hist: bool) -> tuple[str, list[int]]:
-    """SQL and parameters for one segment; of packs, those that may hold one of `ids`."""
+def segment_query(
+    segment: Segment, ids: list[int] | None, *, hist: bool, kind: str | None = None
+) -> tuple[str, list[int | str]]:
+    """SQL and parameters for one segment; of packs, those that may hold one of `ids`, which are all of `kind`."""
     (table, *_), start, end = segment
     where = f"FROM {table} WHERE ts >= ? AND ts < ?"
     if segment.tier.packed:
         columns = f"ts, n, numbers, {'hists' if hist else 'NULL'}"
         if ids is None:
             return f"SELECT {columns} {where}", [start, end]
-        return f"SELECT {columns} {where} AND +series <= ? AND last >= ?", [start, end, max(ids), min(ids)]
+        of_kind = "" if kind is None else " AND kind IN (?, '')"
+        values: list[int | str] = [start, end, max(ids), min(ids), *([] if kind is None else [kind])]
+        return f"SELECT {columns} {where} AND +series <= ? AND last >= ?{of_kind}", values
     query = f"SELECT {_COLUMNS}, {'hist' if hist else chr(120) + chr(39) * 2} {where}"
     return query if ids is None else f"{query} AND +series IN ({','.join(map(str, ids))})", [start, end]
 

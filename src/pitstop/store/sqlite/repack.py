@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pitstop.store.sqlite.tiers import ROLLUP_TIERS
-from pitstop.store.sqlite.write import INSERT_PACK, Groups, pack_rows
+from pitstop.store.sqlite.write import INSERT_PACK, Groups, kinds_of, pack_rows
 
 if TYPE_CHECKING:
     import sqlite3
@@ -27,6 +27,7 @@ def repack(connection: sqlite3.Connection, plain: list[str]) -> None:
 
     What several writers left in one interval becomes one pack, which is exact. Takes about 6 s for 1 M rows.
     """
+    kinds = kinds_of(connection)
     for name in plain:
         have = _columns(connection, f"{name}_plain")
         values = ", ".join(column if column in have else "0" for column in _VALUES)
@@ -34,11 +35,11 @@ def repack(connection: sqlite3.Connection, plain: list[str]) -> None:
         rows = 0
         for ts, series, *value in connection.execute(f"SELECT ts, series, {values} FROM {name}_plain ORDER BY ts"):  # noqa: S608
             if rows >= PIECE_ROWS and ts not in groups:
-                connection.executemany(INSERT_PACK.format(name=name), pack_rows(groups))
+                connection.executemany(INSERT_PACK.format(name=name), pack_rows(groups, kinds))
                 groups, rows = {}, 0
             groups.setdefault(ts, {}).setdefault(series, []).append(tuple(value))
             rows += 1
-        connection.executemany(INSERT_PACK.format(name=name), pack_rows(groups))
+        connection.executemany(INSERT_PACK.format(name=name), pack_rows(groups, kinds))
         connection.execute(f"DROP TABLE {name}_plain")
         # an interval's rows of one series are now one; a tier that is not registered yet is counted then
         counted = f"UPDATE tier SET n_rows = (SELECT ifnull(sum(n), 0) FROM {name}) WHERE name = ?"  # noqa: S608

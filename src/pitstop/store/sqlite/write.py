@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from pitstop.model.columns import Batch, Events, Rollups, Samples
     from pitstop.model.series import Series
 
-PackRow = tuple[int, int, int, int, int, int, bytes, bytes]  # ts, first series, worker, seq, last, n, numbers, hists
+PackRow = tuple[int, int, int, int, int, str, int, bytes, bytes]
+"""ts, first series, worker, seq, last series, kind, n, numbers, hists."""
 Groups = dict[int, dict[int, list[Values]]]  # by interval and series
 Gauge = tuple[str, str, str]  # service, worker, name
 
@@ -29,7 +30,9 @@ INSERT_ROLLUP = (
     "INSERT INTO {name} (ts, series, worker, seq, count, sum_ns, min_ns, max_ns, nbytes, hist)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
-INSERT_PACK = "INSERT INTO {name} (ts, series, worker, seq, last, n, numbers, hists) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+INSERT_PACK = (
+    "INSERT INTO {name} (ts, series, worker, seq, last, kind, n, numbers, hists) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
 
 
 class Names:
@@ -75,19 +78,30 @@ def merged(rows: Sequence[Values]) -> Values:
     return sum(counts), sum(sums), min(mins), max(maxes), sum(nbytes), encode(total) if total else b""
 
 
-def pack_rows(groups: Groups, author: tuple[int, int] = (0, 0)) -> list[PackRow]:
-    """Rows of a packed tier, in the key's order; what one series has several times is merged."""
+def pack_rows(groups: Groups, kinds: dict[int, str], author: tuple[int, int] = (0, 0)) -> list[PackRow]:
+    """Rows of a packed tier; what one series has several times is merged.
+
+    A pack has series of one kind: pages ask for requests, and there may be many times as many spans.
+    """
     out: list[PackRow] = []
     for ts in sorted(groups):
-        series = groups[ts]
-        for first, last, n, numbers, hists in packed([(each, merged(series[each])) for each in sorted(series)]):
-            out.append((ts, first, *author, last, n, numbers, hists))
+        by_kind: dict[str, list[tuple[int, Values]]] = {}
+        for series, values in sorted(groups[ts].items()):
+            by_kind.setdefault(kinds.get(series, ""), []).append((series, merged(values)))
+        for kind, rows in by_kind.items():
+            for first, last, n, numbers, hists in packed(rows):
+                out.append((ts, first, *author, last, kind, n, numbers, hists))
     return out
+
+
+def kinds_of(connection: sqlite3.Connection) -> dict[int, str]:
+    """The kind of each series."""
+    return dict(connection.execute("SELECT id, kind FROM series"))
 
 
 def rows_in(packs: Iterable[PackRow]) -> int:
     """How many series × intervals `packs` hold."""
-    return sum(pack[5] for pack in packs)
+    return sum(pack[6] for pack in packs)
 
 
 def read_reaches(connection: sqlite3.Connection) -> dict[str, Reach]:
@@ -200,6 +214,7 @@ def _append_rollups(
         count_rows(connection, finest.name, len(rows))
         return
     values = list(zip(*columns, strict=True))
+    kinds = {series: one.kind for series, one in zip(ids, rollups.series, strict=True)}
     for tier in ROLLUP_TIERS:
         _, floor_s, mark_s = reaches[tier.name]
         if oldest >= mark_s:
@@ -209,7 +224,7 @@ def _append_rollups(
         for (ts, series), value in chosen:
             groups.setdefault(ts // tier.step_s * tier.step_s, {}).setdefault(series, []).append(value)
         if tier.packed:
-            _insert_late(connection, tier, pack_rows(groups, author))
+            _insert_late(connection, tier, pack_rows(groups, kinds, author))
         else:
             rows = [(ts, series, *author, *merged(groups[ts][series])) for ts in groups for series in groups[ts]]
             connection.executemany(INSERT_ROLLUP.format(name=tier.name), sorted(rows))

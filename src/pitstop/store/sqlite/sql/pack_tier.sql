@@ -4,6 +4,7 @@ CREATE TABLE {name} (
     worker INTEGER NOT NULL,
     seq INTEGER NOT NULL,
     last INTEGER NOT NULL DEFAULT 0,    -- the last series
+    kind TEXT NOT NULL DEFAULT '',      -- of all of them
     n INTEGER NOT NULL DEFAULT 0,       -- how many
     numbers BLOB NOT NULL DEFAULT x'',  -- see packs.py
     hists BLOB NOT NULL DEFAULT x'',
