@@ -27,10 +27,12 @@ from pitstop.model import Batch, Match, Rollups, Series, Window
 from pitstop.rollup.codec import encode
 from pitstop.rollup.histogram import position_of
 from pitstop.store.backfill import backfill
-from pitstop.store.sqlite import SqliteStore
+from pitstop.store.sqlite import SqliteStore, fold
+from pitstop.store.sqlite.packs import packed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from typing import Any
 
 DAY_S = 86_400
 NOW = 1_790_000_000 // DAY_S * DAY_S + 45_296
@@ -221,17 +223,16 @@ def questions(store: SqliteStore) -> None:
 
 
 def prunes(folder: str) -> None:
-    """Bites out of 2 M rows."""
+    """Bites out of 2 M rows, 100 to a pack."""
     path = f"{folder}/prune.db"
     store = SqliteStore(path, clock=Clock(NOW))
     store.services()
     raw = sqlite3.connect(path, isolation_level=None)
     raw.execute("BEGIN")
-    raw.execute(
-        "WITH RECURSIVE n(i) AS (VALUES(0) UNION ALL SELECT i + 1 FROM n WHERE i < 1999999) "
-        "INSERT INTO rollup_60 (ts, series, worker, seq, count, sum_ns, min_ns, max_ns, nbytes, hist) "
-        "SELECT i / 100 * 60, i % 100, 0, 0, 50, 5000, 1, 900, 5000, zeroblob(86) FROM n"
-    )
+    values = histograms(50)
+    ((first, last, n, numbers, hists),) = packed([(i, values[i % 50]) for i in range(100)])
+    packs = ((ts * 60, first, 0, 0, last, n, numbers, hists) for ts in range(20_000))
+    raw.executemany("INSERT INTO rollup_60 VALUES (?, ?, ?, ?, ?, ?, ?, ?)", packs)
     raw.execute("UPDATE tier SET n_rows = 2000000 WHERE name = 'rollup_60'")
     raw.execute("COMMIT")
     store.checkpoint()
@@ -276,6 +277,38 @@ def small_service(folder: str) -> None:
     store.close()
 
 
+def many_series(folder: str) -> None:
+    """5,000 series of 8 workers in each of ten seconds: what folding does while it holds the write lock."""
+    start = NOW // 10 * 10
+    clock = Clock(start)
+    store = SqliteStore(f"{folder}/many.db", clock=clock)
+    values = histograms(5)
+    for seq in range(10):
+        rollups = columns((start + seq, route(i), values[i % 50]) for i in range(5000))
+        for worker in range(PROCESSES):
+            store.append(Batch(f"w{worker}", seq + 1, rollups))
+    clock.at_s = start + 20
+    checks: list[float] = []
+    unchanged, write_piece = fold._unchanged, fold._write_piece  # noqa: SLF001  this step is what is measured
+
+    def timed_check(*arguments: Any) -> bool:
+        begin = time.perf_counter()
+        found = unchanged(*arguments)
+        checks.append((time.perf_counter() - begin) * 1e3)
+        return found
+
+    def meanwhile(*arguments: Any) -> bool:
+        for worker in range(PROCESSES):
+            store.append(Batch(f"w{worker}", 11, columns([(start + 15, route(1), values[0])])))
+        return write_piece(*arguments)
+
+    fold._unchanged, fold._write_piece = timed_check, meanwhile  # noqa: SLF001
+    folded = store.upkeep().folded_rows
+    fold._unchanged, fold._write_piece = unchanged, write_piece  # noqa: SLF001
+    line(f"fold's check inside the lock, {folded} rows", max(checks), "ms", 20)
+    store.close()
+
+
 def main() -> None:
     """Everything, about two minutes."""
     print(f"SQLite {sqlite3.sqlite_version}, Python {sys.version.split()[0]}")
@@ -296,6 +329,7 @@ def main() -> None:
         store.close()
         questions(history(f"{folder}/history.db"))
         prunes(folder)
+        many_series(folder)
         small_service(folder)
 
 

@@ -80,7 +80,6 @@ def sums(rollups: Rollups, groups: Ints, number: int) -> Sums:
     """Rows of each group added up; `groups[i]`, 0 … number − 1, is the group of row i."""
     different, at = distinct(rollups.series)
     error = np.array([is_error(series.outcome) for series in different], dtype=bool)[at]
-    count = np.array(rollups.count, dtype=np.int64)
     out = Sums(
         count=np.zeros(number, dtype=np.int64),
         errors=np.zeros(number, dtype=np.int64),
@@ -89,12 +88,20 @@ def sums(rollups: Rollups, groups: Ints, number: int) -> Sums:
         max_ns=np.zeros(number, dtype=np.int64),
         nbytes=np.zeros(number, dtype=np.int64),
     )
-    np.add.at(out.count, groups, count)
-    np.add.at(out.errors, groups, np.where(error, count, 0))
-    np.add.at(out.sum_ns, groups, np.array(rollups.sum_ns, dtype=np.int64))
-    np.minimum.at(out.min_ns, groups, np.array(rollups.min_ns, dtype=np.int64))
-    np.maximum.at(out.max_ns, groups, np.array(rollups.max_ns, dtype=np.int64))
-    np.add.at(out.nbytes, groups, np.array(rollups.nbytes, dtype=np.int64))
+    if not len(groups):
+        return out
+    # sorted by group once, each column is one pass; ufunc.at takes six times as long
+    order = np.argsort(groups, kind="stable")
+    ordered = groups[order]
+    starts = np.flatnonzero(np.diff(ordered, prepend=-1))
+    here = ordered[starts]
+    count = np.array(rollups.count, dtype=np.int64)[order]
+    out.count[here] = np.add.reduceat(count, starts)
+    out.errors[here] = np.add.reduceat(np.where(error[order], count, 0), starts)
+    out.sum_ns[here] = np.add.reduceat(np.array(rollups.sum_ns, dtype=np.int64)[order], starts)
+    out.min_ns[here] = np.minimum.reduceat(np.array(rollups.min_ns, dtype=np.int64)[order], starts)
+    out.max_ns[here] = np.maximum.reduceat(np.array(rollups.max_ns, dtype=np.int64)[order], starts)
+    out.nbytes[here] = np.add.reduceat(np.array(rollups.nbytes, dtype=np.int64)[order], starts)
     return out
 
 
@@ -138,37 +145,50 @@ def stats_of(added: Sums, merged: GroupCounts, seconds: float | Sequence[float])
     over_s = [seconds] * number if isinstance(seconds, (int, float)) else list(seconds)
     quantiles = quantiles_ns(merged, QUANTILES, added.min_ns, added.max_ns) / 1e9
     low, high = _ranges_s(merged, added)
-    error_s = _mean_error_s(merged)
+    # plain numbers: reading them out of arrays one by one takes several times as long
+    rows = zip(
+        over_s,
+        *(column.tolist() for column in (added.count, added.errors, added.sum_ns, added.min_ns, added.max_ns)),
+        added.nbytes.tolist(),
+        quantiles.tolist(),
+        low.tolist(),
+        high.tolist(),
+        _mean_error_s(merged).tolist(),
+        strict=True,
+    )
     out: list[Stats] = []
-    for i in range(number):
-        requests = int(added.count[i])
+    for over, requests, errors, sum_ns, min_ns, max_ns, nbytes, found, lows, highs, error_s in rows:
         if not requests:
             out.append(NO_DATA)
             continue
-        p50, p90, p95, p99 = (None if math.isnan(value) else float(value) for value in quantiles[i])
-        ranges = [None if math.isnan(low[i, k]) else (float(low[i, k]), float(high[i, k])) for k in range(len(_RANGED))]
+        p50, p90, p95, p99 = map(_known, found)
+        ranges = [None if math.isnan(a) else (a, b) for a, b in zip(lows, highs, strict=True)]
         out.append(
             Stats(
                 requests=requests,
-                errors=int(added.errors[i]),
-                error_ratio=int(added.errors[i]) / requests,
-                rate_per_s=requests / over_s[i] if over_s[i] else None,
-                mean_s=int(added.sum_ns[i]) / requests / 1e9,
-                min_s=int(added.min_ns[i]) / 1e9,
+                errors=errors,
+                error_ratio=errors / requests,
+                rate_per_s=requests / over if over else None,
+                mean_s=sum_ns / requests / 1e9,
+                min_s=min_ns / 1e9,
                 p50_s=p50,
                 p90_s=p90,
                 p95_s=p95,
                 p99_s=p99,
-                max_s=int(added.max_ns[i]) / 1e9,
-                bytes=int(added.nbytes[i]),
-                total_s=int(added.sum_ns[i]) / 1e9,
-                mean_error_s=None if math.isnan(error_s[i]) else float(error_s[i]),
+                max_s=max_ns / 1e9,
+                bytes=nbytes,
+                total_s=sum_ns / 1e9,
+                mean_error_s=_known(error_s),
                 p50_range_s=ranges[0],
                 p95_range_s=ranges[1],
                 p99_range_s=ranges[2],
             )
         )
     return out
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else value
 
 
 def _ranges_s(merged: GroupCounts, added: Sums) -> tuple[Floats, Floats]:

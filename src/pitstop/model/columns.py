@@ -1,6 +1,6 @@
 """Measurements as columns: what a worker writes in one piece, and what a question gets back.
 
-Columns of one table have equal lengths; a row is one position in all of them. Plain lists, because the host's
+Columns of one table have equal lengths; a row is one position in all of them. Lists and arrays, because the host's
 process has the standard library only; analysis turns them into numpy arrays. Plain classes, because dataclasses
 would take a third of what importing Pitstop may take.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, MutableSequence, Sequence
 
     from pitstop.model.series import Series
 
@@ -20,7 +20,7 @@ class _Columns:
 
     __slots__: tuple[str, ...] = ()
 
-    def columns(self) -> Iterator[list[object]]:
+    def columns(self) -> Iterator[Sequence[object]]:
         """Every column, in the order of their names in the class."""
         return (getattr(self, name) for name in self.__slots__)
 
@@ -29,7 +29,7 @@ class _Columns:
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and all(
-            mine == getattr(other, name) for name, mine in zip(self.__slots__, self.columns(), strict=True)
+            list(mine) == list(getattr(other, name)) for name, mine in zip(self.__slots__, self.columns(), strict=True)
         )
 
     __hash__ = None  # type: ignore[assignment]  # columns grow
@@ -42,29 +42,30 @@ class Rollups(_Columns):
     """Series × interval. The same (ts, series) may stand in several rows: whoever reads adds them up.
 
     `ts` is the interval's start, Unix seconds; `nbytes` response or result bytes; `hist` an encoded histogram
-    (`pitstop.rollup.codec`) whose counts add up to `count`. `min_ns` and `max_ns` are exact.
+    (`pitstop.rollup.codec`) whose counts add up to `count`. `min_ns` and `max_ns` are exact. Columns of numbers are
+    lists, or ``array("q")``, which numpy takes over in one copy.
     """
 
     __slots__ = ("count", "hist", "max_ns", "min_ns", "nbytes", "series", "sum_ns", "ts")
 
     def __init__(
         self,
-        ts: list[int] | None = None,
+        ts: MutableSequence[int] | None = None,
         series: list[Series] | None = None,
-        count: list[int] | None = None,
-        sum_ns: list[int] | None = None,
-        min_ns: list[int] | None = None,
-        max_ns: list[int] | None = None,
-        nbytes: list[int] | None = None,
+        count: MutableSequence[int] | None = None,
+        sum_ns: MutableSequence[int] | None = None,
+        min_ns: MutableSequence[int] | None = None,
+        max_ns: MutableSequence[int] | None = None,
+        nbytes: MutableSequence[int] | None = None,
         hist: list[bytes] | None = None,
     ) -> None:
-        self.ts: list[int] = [] if ts is None else ts
+        self.ts: MutableSequence[int] = [] if ts is None else ts
         self.series: list[Series] = [] if series is None else series
-        self.count: list[int] = [] if count is None else count
-        self.sum_ns: list[int] = [] if sum_ns is None else sum_ns
-        self.min_ns: list[int] = [] if min_ns is None else min_ns
-        self.max_ns: list[int] = [] if max_ns is None else max_ns
-        self.nbytes: list[int] = [] if nbytes is None else nbytes
+        self.count: MutableSequence[int] = [] if count is None else count
+        self.sum_ns: MutableSequence[int] = [] if sum_ns is None else sum_ns
+        self.min_ns: MutableSequence[int] = [] if min_ns is None else min_ns
+        self.max_ns: MutableSequence[int] = [] if max_ns is None else max_ns
+        self.nbytes: MutableSequence[int] = [] if nbytes is None else nbytes
         self.hist: list[bytes] = [] if hist is None else hist
 
 

@@ -7,6 +7,7 @@ totals are exact and the memory is bounded by retention × series, not by traffi
 from __future__ import annotations
 
 import threading
+from array import array
 from collections import OrderedDict, defaultdict
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -114,7 +115,7 @@ class MemoryStore:
 
     def rollups(self, window: Window, match: Match, *, step_s: int | None = None, hist: bool = True) -> Rollups:  # noqa: ARG002  as fine as it is kept answers any step
         """Rows of the matching series in `window`; see `pitstop.model.Store`."""
-        out = Rollups()
+        out = Rollups(array("q"), [], array("q"), array("q"), array("q"), array("q"), array("q"), [])
         with self._open():
             for tier_s, tier in self._rollups.items():
                 for ts in sorted(ts for ts in tier if ts < window.end_s and ts + tier_s > window.start_s):

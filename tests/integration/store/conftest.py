@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -12,12 +13,15 @@ from pitstop.rollup.codec import decode, encode
 from pitstop.rollup.histogram import position_of
 from pitstop.store.memory import MemoryStore
 from pitstop.store.sqlite import SqliteStore
+from pitstop.store.sqlite.packs import Unpacked
+from pitstop.store.sqlite.tiers import TIERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from pitstop.model import Store
+    from pitstop.store.sqlite.packs import Values
 
 Settle = "Callable[[Store], None]"
 NOON = 1_790_000_000 // 86_400 * 86_400 + 43_200
@@ -78,6 +82,25 @@ class Make:
         out = Events()
         out.ts, out.service, out.kind, out.text = map(list, zip(*rows, strict=True))
         return out
+
+    @staticmethod
+    def kept(path: str, table: str, before_s: int = 1 << 62) -> list[tuple[int, int, Values]]:
+        """Every row of a packed tier, without the store's plan of what answers what: ts, series' id and values."""
+        raw = sqlite3.connect(path)
+        got = Unpacked()
+        got.add_packs(raw.execute(f"SELECT ts, n, numbers, hists FROM {table} WHERE ts < ?", (before_s,)))
+        raw.close()
+        return list(got.rows())
+
+    def check_row_numbers(self, path: str) -> None:
+        """The kept numbers of rows are the rows."""
+        raw = sqlite3.connect(path)
+        for name, rows in raw.execute("SELECT name, n_rows FROM tier").fetchall():
+            if name in TIERS and TIERS[name].packed:
+                assert len(self.kept(path, name)) == rows, name
+            else:
+                assert raw.execute(f"SELECT count(*) FROM {name}").fetchone()[0] == rows, name
+        raw.close()
 
     def batch(
         self, rows: Iterable[tuple[int, Series, list[int]]] = (), *, worker: str = "w1", **parts: object

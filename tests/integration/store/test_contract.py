@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from array import array
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,7 +21,9 @@ def test_what_goes_in_comes_out(store: Store, make: Make) -> None:
     store.append(make.batch(rows))
     assert make.answer(store, make.NOON, make.NOON + 2) == make.totals(make.rollups(rows))
     got = store.rollups(Window(make.NOON, make.NOON + 2), Match())
-    assert [type(column) for column in (got.ts, got.series, got.hist)] == [list] * 3
+    assert [type(column) for column in (got.ts, got.count, got.series, got.hist)] == [array, array, list, list]
+    nothing = store.rollups(Window(make.NOON, make.NOON + 2), Match(name="no such"))
+    assert [type(column) for column in (nothing.ts, nothing.nbytes, nothing.hist)] == [array, array, list]
     assert set(got.hist) == set(make.rollups(rows).hist)
 
 
@@ -92,7 +95,7 @@ def test_a_name_is_data_and_never_sql(store: Store, make: Make) -> None:
 def test_histograms_are_left_out_on_request(store: Store, make: Make) -> None:
     store.append(make.batch([(make.NOON, make.series(), [7, 8])]))
     got = store.rollups(Window(make.NOON, make.NOON + 1), Match(), hist=False)
-    assert (got.hist, got.count, got.sum_ns) == ([b""], [2], [15])
+    assert (got.hist, list(got.count), list(got.sum_ns)) == ([b""], [2], [15])
 
 
 def test_steps_are_never_straddled(store: Store, make: Make, clock: HandClock, settle: Settle) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from pitstop.model import Match, Window
 from pitstop.store.memory import MemoryStore
-from pitstop.store.sqlite import SqliteStore, fold
+from pitstop.store.sqlite import SqliteStore, fold, packs
 
 DAY_S = 86_400
 
@@ -76,7 +76,7 @@ def test_answers_equal_a_plain_list_of_everything(  # noqa: C901  one branch a k
                 check(make, store, everything, Window(now - back, now - back + length), step_s)
             store.close()
         for path in Path(folder).glob("p.db"):
-            check_file(path)
+            make.check_row_numbers(str(path))
 
 
 def check(
@@ -96,14 +96,6 @@ def check(
             assert total[0] <= exact[series][0]
     plain = store.rollups(days, Match(), step_s=step_s, hist=False)
     assert sum(plain.count) == sum(len(r[2]) for r in everything if days.start_s <= r[0] < days.end_s)
-
-
-def check_file(path: Path) -> None:
-    """The kept numbers of rows are the rows, and each tier has what all finer ones had up to its mark."""
-    raw = sqlite3.connect(path)
-    for name, rows in raw.execute("SELECT name, n_rows FROM tier").fetchall():
-        assert raw.execute(f"SELECT count(*) FROM {name}").fetchone()[0] == rows, name
-    raw.close()
 
 
 def test_the_last_hour_is_exact_to_the_second_through_all_tiers(make: Make, clock: HandClock, path: str) -> None:
@@ -126,9 +118,7 @@ def test_the_last_hour_is_exact_to_the_second_through_all_tiers(make: Make, cloc
     store.close()
 
 
-def test_each_tier_holds_the_sum_of_the_finer_ones_by_plain_sql(
-    make: Make, clock: HandClock, path: str, settle: Settle
-) -> None:
+def test_each_tier_holds_the_sum_of_the_finer_ones(make: Make, clock: HandClock, path: str, settle: Settle) -> None:
     store = SqliteStore(path, clock=clock)
     for hour in range(60):
         store.append(
@@ -138,11 +128,10 @@ def test_each_tier_holds_the_sum_of_the_finer_ones_by_plain_sql(
     raw = sqlite3.connect(path)
     end = raw.execute("SELECT mark_s FROM tier WHERE name = 'rollup_86400'").fetchone()[0]
     assert end > make.NOON - 2 * DAY_S
-    sums = {
-        raw.execute(f"SELECT sum(count), sum(sum_ns), min(min_ns), max(max_ns), sum(nbytes) FROM {table} WHERE ts < ?",
-                    (end,)).fetchone()
-        for table in ("rollup_3600", "rollup_86400")
-    }  # fmt: skip
+    sums = set()
+    for table in ("rollup_3600", "rollup_86400"):
+        counts, sums_ns, mins_ns, maxes_ns, bytes_, _ = zip(*(v for *_, v in make.kept(path, table, end)), strict=True)
+        sums.add((sum(counts), sum(sums_ns), min(mins_ns), max(maxes_ns), sum(bytes_)))
     assert len(sums) == 1
     ((count, sum_ns, min_ns, max_ns, nbytes),) = sums
     got = make.answer(store, 0, end).values()
@@ -169,10 +158,8 @@ def test_a_row_that_comes_while_its_interval_is_folded_is_not_missed(
 
     monkeypatch.setattr(fold, "_write_piece", meanwhile)
     settle(store)
-    raw = sqlite3.connect(path)
-    assert raw.execute("SELECT sum(count) FROM rollup_10").fetchone() == (21,)
-    assert raw.execute("SELECT sum(count) FROM rollup_60").fetchone()[0] >= 10
-    raw.close()
+    assert sum(values[0] for *_, values in make.kept(path, "rollup_10")) == 21
+    assert sum(values[0] for *_, values in make.kept(path, "rollup_60")) >= 10
     assert sum(t[0] for t in make.answer(store, make.NOON - 1000, make.NOON).values()) == 21
 
 
@@ -180,7 +167,8 @@ def test_two_housekeepers_at_once_fold_each_row_once(
     make: Make, clock: HandClock, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store, other = SqliteStore(path, clock=clock), SqliteStore(path, clock=clock)
-    monkeypatch.setattr(fold, "WRITE_ROWS", 3)
+    monkeypatch.setattr(packs, "SERIES", 1)
+    monkeypatch.setattr(fold, "WRITE_PACKS", 3)
     store.append(make.batch([(make.NOON - 100, make.series(str(i)), [1]) for i in range(20)]))
     write_piece = fold._write_piece
     depth = Counter()
@@ -195,9 +183,7 @@ def test_two_housekeepers_at_once_fold_each_row_once(
     monkeypatch.setattr(fold, "_write_piece", raced)
     while store.upkeep().folded_rows:
         pass
-    raw = sqlite3.connect(path)
-    assert raw.execute("SELECT count(*), sum(count) FROM rollup_10").fetchone() == (20, 20)
-    raw.close()
+    assert [values[0] for *_, values in make.kept(path, "rollup_10")] == [1] * 20
     assert sum(t[0] for t in make.answer(store, make.NOON - 1000, make.NOON).values()) == 20
 
 
@@ -205,7 +191,8 @@ def test_a_fold_that_dies_between_its_transactions_leaves_answers_exact(
     make: Make, clock: HandClock, path: str, monkeypatch: pytest.MonkeyPatch, settle: Settle
 ) -> None:
     store = SqliteStore(path, clock=clock)
-    monkeypatch.setattr(fold, "WRITE_ROWS", 4)
+    monkeypatch.setattr(packs, "SERIES", 2)
+    monkeypatch.setattr(fold, "WRITE_PACKS", 2)
     store.append(make.batch([(make.NOON - 100, make.series(str(i)), [1]) for i in range(20)]))
     unchanged = fold._unchanged
 
@@ -215,11 +202,42 @@ def test_a_fold_that_dies_between_its_transactions_leaves_answers_exact(
     monkeypatch.setattr(fold, "_unchanged", dies)
     with pytest.raises(KeyboardInterrupt):
         store.upkeep()
-    raw = sqlite3.connect(path)
-    assert raw.execute("SELECT count(*) FROM rollup_10").fetchone() == (16,)
+    assert len(make.kept(path, "rollup_10")) == 16
     assert sum(t[0] for t in make.answer(store, make.NOON - 1000, make.NOON).values()) == 20
     monkeypatch.setattr(fold, "_unchanged", unchanged)
     settle(store)
-    assert raw.execute("SELECT count(*), sum(count) FROM rollup_10").fetchone() == (20, 20)
-    raw.close()
+    assert [values[0] for *_, values in make.kept(path, "rollup_10")] == [1] * 20
     assert sum(t[0] for t in make.answer(store, make.NOON - 1000, make.NOON).values()) == 20
+
+
+@pytest.mark.parametrize("who", ["a known worker", "a new worker", "nobody", "another second"])
+def test_many_seconds_are_folded_only_when_nothing_came_meanwhile(
+    make: Make, clock: HandClock, path: str, settle: Settle, monkeypatch: pytest.MonkeyPatch, who: str
+) -> None:
+    monkeypatch.setattr(fold, "COUNT_ROWS", 10)
+    store, other = SqliteStore(path, clock=clock), SqliteStore(path, clock=clock)
+    at = make.NOON - 100
+    store.append(make.batch([(at + i % 7, make.series(str(i)), [1]) for i in range(70)]))
+    write_piece = fold._write_piece
+    outcomes: list[bool] = []
+
+    def meanwhile(connections: Connections, finer: Tier, coarser: Tier, mark_s: int, piece: fold.Piece) -> bool:
+        if not outcomes:
+            assert piece.seqs is not None
+            ts = make.NOON - 1 if who == "another second" else at + 3
+            if who != "nobody":
+                other.append(make.batch([(ts, make.series("0"), [1])], worker="w2" if "new" in who else "w1"))
+        outcomes.append(write_piece(connections, finer, coarser, mark_s, piece))
+        return outcomes[-1]
+
+    monkeypatch.setattr(fold, "_write_piece", meanwhile)
+    settle(store)
+    assert outcomes[0] is (who in ("nobody", "another second"))
+    for _ in range(3):
+        clock.pass_s(100)
+        settle(store)
+    extra = 0 if who == "nobody" else 1
+    assert sum(values[0] for *_, values in make.kept(path, "rollup_10")) == 70 + extra
+    assert sum(t[0] for t in make.answer(store, make.NOON - 1000, make.NOON).values()) == 70 + extra
+    store.close()
+    other.close()

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 import pitstop
-from pitstop.model import Match, StoreError, Window
+from pitstop.model import Match, StoreError, StoreUnavailableError, Window
+from pitstop.rollup.codec import decode
 from pitstop.store.sqlite import SqliteStore, schema
 from pitstop.store.sqlite.read import segment_query
 from pitstop.store.sqlite.tiers import KEYS, ROLLUP_TIERS, SAMPLE_TIERS, Segment
@@ -20,7 +21,7 @@ from pitstop.store.sqlite.tiers import KEYS, ROLLUP_TIERS, SAMPLE_TIERS, Segment
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from conftest import HandClock, Make
+    from conftest import HandClock, Make, Settle
 
     from pitstop.store.sqlite.tiers import Tier
 
@@ -76,8 +77,8 @@ def test_an_old_file_gets_its_columns_keys_and_indexes_and_keeps_its_rows(
     for _, table in (entry for entry in listing(fresh.path) if entry[0] == "table"):
         have = {(c[1], c[5]) for c in raw.execute(f"PRAGMA table_info({table})")}
         assert have == {(c[1], c[5]) for c in wanted.execute(f"PRAGMA table_info({table})")}
-    assert raw.execute("SELECT ts, series, count, nbytes FROM rollup_10").fetchall() == [(1789999990, 1, 5, 0)]
-    assert raw.execute("SELECT sum(count) FROM rollup_60").fetchone() == (9,)
+    assert make.kept(old_file, "rollup_10") == [(1789999990, 1, (5, 35, 7, 7, 0, b"\x15\x05\x05"))]
+    assert make.kept(old_file, "rollup_60") == [(1789999980, 1, (9, 63, 7, 7, 0, b"\x15\x05\x09"))]
     assert raw.execute("SELECT n_rows FROM tier WHERE name = 'rollup_10'").fetchone() == (1,)
     assert raw.execute("PRAGMA user_version").fetchone() == (schema.VERSION,)
     assert raw.execute("PRAGMA integrity_check").fetchone() == ("ok",)
@@ -86,6 +87,96 @@ def test_an_old_file_gets_its_columns_keys_and_indexes_and_keeps_its_rows(
     wanted.close()
     fresh.close()
     store.close()
+
+
+@pytest.fixture
+def schema_1(path: str) -> str:
+    """A file that schema 1 wrote: three series over two days, some of it late, one second not folded."""
+    raw = sqlite3.connect(path)
+    raw.executescript((Path(__file__).parent / "schema_1.sql").read_text(encoding="utf-8"))
+    raw.close()
+    return path
+
+
+def test_a_file_of_schema_1_answers_the_same_after_it_was_migrated(
+    schema_1: str, make: Make, clock: HandClock, settle: Settle
+) -> None:
+    raw = sqlite3.connect(schema_1)
+    wanted = {
+        table: raw.execute(
+            "SELECT ts, series, sum(count), sum(sum_ns), min(min_ns), max(max_ns), sum(nbytes)"
+            f" FROM {table} GROUP BY ts, series ORDER BY ts, series"
+        ).fetchall()
+        for table in (tier.name for tier in ROLLUP_TIERS[1:])
+    }
+    assert len(wanted["rollup_3600"]) == 13 - 3  # of the late row and its two followers in one hour, one is left
+    raw.close()
+    with pytest.raises(StoreError, match="old schema 1; run 'pitstop storage migrate'"):
+        SqliteStore(schema_1, readonly=True).services()
+    clock.pass_s(5)
+    store = SqliteStore(schema_1, clock=clock)
+    store.services()
+    for table, rows in wanted.items():
+        kept = make.kept(schema_1, table)
+        assert [(ts, series, *values[:5]) for ts, series, values in kept] == rows
+        assert all(sum(decode(values[5]).values()) == values[0] for *_, values in kept)
+        assert {one.name: one.rows for one in store.size().tables}[table] == len(rows)
+    settle(store)
+    got = make.answer(store, make.NOON - 60 * 3600, make.NOON + 100)
+    assert {series.name: total[:5] for series, total in got.items()} == {
+        "a": (25, 1067703797, 7, 99489141, 250),  # what schema 1 itself answered
+        "b": (11, 791214879, 1767378, 96253981, 110),
+        "c": (1, 5, 5, 5, 10),
+    }
+    assert store.size().schema == schema.VERSION == 2
+    raw = sqlite3.connect(schema_1)
+    assert not [name for _, name in listing(schema_1) if name.endswith("_plain")]
+    assert raw.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    raw.close()
+    late = make.batch([(make.NOON - 26 * 3600, make.series("a"), [3])], worker="late")
+    store.append(late)  # its seq 1 was written before
+    assert make.answer(store, make.NOON - 60 * 3600, make.NOON + 100)[make.series("a")][0] == 25
+    store.close()
+
+
+def test_eight_processes_meet_a_file_of_schema_1(schema_1: str, make: Make, clock: HandClock) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(Path(pitstop.__file__).parents[1])}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", START, schema_1, f"new{i}"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, text=True,
+        )
+        for i in range(8)
+    ]  # fmt: skip
+    assert [process.communicate("\n", timeout=60)[1] for process in processes] == [""] * 8
+    clock.pass_s(5)
+    store = SqliteStore(schema_1, clock=clock)
+    got = make.answer(store, make.NOON - 60 * 3600, make.NOON + 10_000)
+    assert {series.name: total[0] for series, total in got.items()} == {"a": 25 + 8, "b": 11, "c": 1}
+    store.close()
+
+
+def test_a_file_that_is_being_made_is_no_store_yet_for_a_reader(path: str) -> None:
+    raw = sqlite3.connect(path)
+    raw.execute("PRAGMA journal_mode=WAL")
+    reader = SqliteStore(path, readonly=True)
+    with pytest.raises(StoreUnavailableError, match="is being made right now; try again in a second"):
+        reader.services()
+    raw.close()
+    SqliteStore(path).services()
+    assert reader.services() == []
+    reader.close()
+
+
+def test_a_file_with_tiers_that_nobody_knows_is_a_store_error(sqlite_store: SqliteStore, path: str) -> None:
+    sqlite_store.services()
+    raw = sqlite3.connect(path, isolation_level=None)
+    raw.execute("INSERT INTO tier (name, step_s) VALUES ('rollup_600', 600)")
+    raw.close()
+    with pytest.raises(StoreError, match=r"tiers differs .*\(rollup_600\); the file was written by a development"):
+        sqlite_store.rollups(Window(0, 1 << 40), Match())
+    with pytest.raises(StoreError, match="rollup_600"):
+        sqlite_store.upkeep()
 
 
 def test_an_index_that_somebody_dropped_is_made_again(sqlite_store: SqliteStore, path: str, make: Make) -> None:
@@ -169,15 +260,10 @@ def explained(store: SqliteStore, query: str, parameters: Sequence[object]) -> s
 @pytest.mark.parametrize("tier", ROLLUP_TIERS, ids=lambda tier: tier.name)
 def test_reads_of_every_tier_use_the_primary_key(sqlite_store: SqliteStore, tier: Tier) -> None:
     segment = Segment(tier, 1_790_000_000, 1_790_000_000 + tier.step_s * 10)
-    for ids in (None, list(range(1, 100))):
-        plan = explained(sqlite_store, *segment_query(segment, ids, 100, hist=True))
+    for ids in (None, [3], list(range(1, 100))):
+        plan = explained(sqlite_store, *segment_query(segment, ids, hist=True))
         assert f"SEARCH {tier.name} USING PRIMARY KEY (ts>? AND ts<?)" in plan
         assert "SCAN" not in plan
-    plan = explained(sqlite_store, *segment_query(segment, [3], 100, hist=True))
-    if tier is ROLLUP_TIERS[0]:
-        assert f"SEARCH {tier.name} USING PRIMARY KEY (ts>? AND ts<?)" in plan
-        return
-    assert f"SEARCH {tier.name} USING PRIMARY KEY (ts=? AND series=?)" in plan
 
 
 @pytest.mark.parametrize("table", [*(tier.name for tier in (*ROLLUP_TIERS, *SAMPLE_TIERS)), "event"])

@@ -144,3 +144,18 @@ def test_names_are_forgotten_after_retention_also_in_other_processes(
     assert other.samples(Window(now, now + 1)).value == [2.0]
     store.close()
     other.close()
+
+
+def test_the_houses_clock_never_passes_the_real_one_after_a_pause(path: str, make: Make, clock: HandClock) -> None:
+    store = SqliteStore(path, clock=clock)
+    store.upkeep()
+    clock.pass_s(3 * 86_400)
+    batch = make.batch([(int(clock.now_s()), make.series(), [1])])
+    store.append(batch)
+    store.upkeep()
+    raw = sqlite3.connect(path)
+    assert raw.execute("SELECT value FROM house WHERE name = 'now_s'").fetchone()[0] == int(clock.now_s())
+    raw.close()
+    store.append(batch)  # its worker is still known
+    assert make.answer(store, int(clock.now_s()), int(clock.now_s()) + 1)[make.series()][0] == 1
+    store.close()

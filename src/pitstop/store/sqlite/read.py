@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pitstop.model.columns import Events, Rollups, Samples
 from pitstop.model.protocols import StoreSize, TableSize
 from pitstop.model.series import Match, Series
+from pitstop.store.sqlite.packs import Unpacked
 from pitstop.store.sqlite.tiers import ROLLUP_TIERS, SAMPLE_TIERS, Segment, plan
 from pitstop.store.sqlite.write import read_reaches
 
@@ -14,9 +15,6 @@ if TYPE_CHECKING:
     import sqlite3
 
     from pitstop.model.window import Window
-
-SEEK_SERIES = 64  # with this many series or fewer, single rows may be cheaper to find than all to be read past
-SEEK_RATIO = 16  # a seek takes 1.9 µs and reading past a row 0.11 µs (1,440 intervals × 200 series, SQLite 3.40)
 
 _COLUMNS = "ts, series, count, sum_ns, min_ns, max_ns, nbytes"
 
@@ -31,25 +29,19 @@ def rollups_of(
 ) -> Rollups:
     """Rows of the matching series; `known` holds the series of ids, and is filled."""
     ids = matching_ids(connection, match)
-    if ids is not None and not ids:
-        return Rollups()
     reaches = read_reaches(connection)
-    total = connection.execute("SELECT max(id) FROM series").fetchone()[0] or 0
-    rows: list[tuple[int, int, int, int, int, int, int, bytes]] = []
-    for segment in plan(window, step_s, [reaches[tier.name] for tier in ROLLUP_TIERS]):
-        query, parameters = segment_query(segment, ids, total, hist=hist)
-        rows += connection.execute(query, parameters).fetchall()
-    if not rows:
-        return Rollups()
-    out = Rollups()
-    out.ts, series, out.count, out.sum_ns, out.min_ns, out.max_ns, out.nbytes, out.hist = map(
-        list, zip(*rows, strict=True)
-    )
-    unknown = set(series).difference(known)
+    got = Unpacked(ids)
+    for segment in plan(window, step_s, [reaches[tier.name] for tier in ROLLUP_TIERS]) if ids != [] else []:
+        found = connection.execute(*segment_query(segment, ids, hist=hist, kind=match.kind))
+        if segment.tier.packed:
+            got.add_packs(found)
+        else:
+            got.add_rows(found.fetchall())
+    unknown = set(got.series).difference(known)
     if unknown:
         known.update(_series_of(connection, unknown))
-    out.series = [known[i] for i in series]
-    return out
+    series = [known[i] for i in got.series]
+    return Rollups(got.ts, series, got.count, got.sum_ns, got.min_ns, got.max_ns, got.nbytes, got.hist)
 
 
 def matching_ids(connection: sqlite3.Connection, match: Match) -> list[int] | None:
@@ -62,23 +54,21 @@ def matching_ids(connection: sqlite3.Connection, match: Match) -> list[int] | No
     return [i for (i,) in connection.execute(query, [value for _, value in wanted])]
 
 
-def segment_query(segment: Segment, ids: list[int] | None, total: int, *, hist: bool) -> tuple[str, list[int]]:
-    """SQL and parameters for one segment: read its span of time, or seek each row when few of many series are meant."""
-    (table, unit, *_), start, end = segment
-    columns = f"{_COLUMNS}, {'hist' if hist else chr(120) + chr(39) * 2}"
-    if ids is None:
-        return f"SELECT {columns} FROM {table} WHERE ts >= ? AND ts < ?", [start, end]  # noqa: S608
-    listed = ",".join(map(str, ids))
-    if (
-        segment.tier.key.startswith("ts, series")
-        and len(ids) <= SEEK_SERIES
-        and len(ids) * SEEK_RATIO < total
-        and end - start < unit * 200_000
-    ):
-        every = f"WITH RECURSIVE at(t) AS (VALUES(?) UNION ALL SELECT t + {unit} FROM at WHERE t + {unit} < ?)"  # noqa: S608
-        seek = f"SELECT {columns} FROM at CROSS JOIN {table} WHERE ts = t AND series IN ({listed})"  # noqa: S608
-        return f"{every} {seek}", [start, end]
-    return f"SELECT {columns} FROM {table} WHERE ts >= ? AND ts < ? AND +series IN ({listed})", [start, end]  # noqa: S608
+def segment_query(
+    segment: Segment, ids: list[int] | None, *, hist: bool, kind: str | None = None
+) -> tuple[str, list[int | str]]:
+    """SQL and parameters for one segment; of packs, those that may hold one of `ids`, which are all of `kind`."""
+    (table, *_), start, end = segment
+    where = f"FROM {table} WHERE ts >= ? AND ts < ?"
+    if segment.tier.packed:
+        columns = f"ts, n, numbers, {'hists' if hist else 'NULL'}"
+        if ids is None:
+            return f"SELECT {columns} {where}", [start, end]
+        of_kind = "" if kind is None else " AND kind IN (?, '')"
+        values: list[int | str] = [start, end, max(ids), min(ids), *([] if kind is None else [kind])]
+        return f"SELECT {columns} {where} AND +series <= ? AND last >= ?{of_kind}", values
+    query = f"SELECT {_COLUMNS}, {'hist' if hist else chr(120) + chr(39) * 2} {where}"
+    return query if ids is None else f"{query} AND +series IN ({','.join(map(str, ids))})", [start, end]
 
 
 def _series_of(connection: sqlite3.Connection, ids: set[int]) -> dict[int, Series]:

@@ -8,11 +8,12 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
-from pitstop.model.errors import StoreError, StoreNewerError
+from pitstop.model.errors import StoreError, StoreNewerError, StoreUnavailableError
 from pitstop.store.sqlite.connection import nap
-from pitstop.store.sqlite.tiers import FOREVER_S, ROLLUP_TIERS, SAMPLE_TIERS
+from pitstop.store.sqlite.repack import aside, repack
+from pitstop.store.sqlite.tiers import FOREVER_S, ROLLUP_TIERS, SAMPLE_TIERS, TIERS
 
-VERSION = 1
+VERSION = 2
 _SQL = Path(__file__).parent / "sql"
 _USER_VERSION_AT = 60  # sqlite.org/fileformat.html, 1.3: a big-endian integer in the header
 _HEADER_BYTES = 100
@@ -24,11 +25,15 @@ _wanted: sqlite3.Connection | None = None
 def script() -> str:
     """Everything that makes a file of this schema."""
     rollup_tier = (_SQL / "rollup_tier.sql").read_text(encoding="utf-8")
+    pack_tier = (_SQL / "pack_tier.sql").read_text(encoding="utf-8")
     sample_tier = (_SQL / "sample_tier.sql").read_text(encoding="utf-8")
     return "\n".join(
         [
             (_SQL / "0001_create.sql").read_text(encoding="utf-8"),
-            *(rollup_tier.replace("{name}", tier.name).replace("{key}", tier.key) for tier in ROLLUP_TIERS),
+            *(
+                (pack_tier if tier.packed else rollup_tier).replace("{name}", tier.name).replace("{key}", tier.key)
+                for tier in ROLLUP_TIERS
+            ),
             *(sample_tier.replace("{name}", tier.name) for tier in SAMPLE_TIERS),
         ]
     )
@@ -69,6 +74,8 @@ def check_readable(connection: sqlite3.Connection, path: str) -> None:
     """Raises StoreError when a reader cannot use the file as it is; changes nothing."""
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     _refuse(path, version)
+    if not version and not connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
+        raise StoreUnavailableError(f"the store '{path}' is being made right now; try again in a second")
     if version < VERSION:
         raise StoreError(f"the store '{path}' has the old schema {version}; run 'pitstop storage migrate'")
 
@@ -88,8 +95,10 @@ def migrate(connection: sqlite3.Connection, path: str) -> None:
     try:
         _refuse(path, connection.execute("PRAGMA user_version").fetchone()[0])
         _refuse_foreign(connection, path)
+        plain = aside(connection)
         for statement in _differences(connection):
             connection.execute(statement)
+        repack(connection, plain)
         _fill(connection)
         connection.execute(f"PRAGMA user_version={VERSION}")
         connection.execute("COMMIT")
@@ -182,7 +191,8 @@ def _fill(connection: sqlite3.Connection) -> None:
 
 
 def _register(connection: sqlite3.Connection, table: str, step_s: int, mark_s: int) -> None:
+    rows = TIERS[table].rows_sql if table in TIERS else "count(*)"
     connection.execute(
-        f"INSERT OR IGNORE INTO tier (name, step_s, mark_s, n_rows) VALUES (?, ?, ?, (SELECT count(*) FROM {table}))",  # noqa: S608
+        f"INSERT OR IGNORE INTO tier (name, step_s, mark_s, n_rows) VALUES (?, ?, ?, (SELECT {rows} FROM {table}))",  # noqa: S608
         (table, step_s, mark_s),
     )

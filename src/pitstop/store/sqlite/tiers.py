@@ -22,12 +22,21 @@ FOREVER_S = 1 << 62
 
 
 class Tier(NamedTuple):
-    """A table of intervals of `step_s`, kept for `kept_s` (0: as long as retention says)."""
+    """A table of intervals of `step_s`, kept for `kept_s` (0: as long as retention says).
+
+    `packed`: a row holds many series of its interval (`pitstop.store.sqlite.packs`).
+    """
 
     name: str
     step_s: int
     kept_s: int
     key: str = "ts, series, worker, seq"
+    packed: bool = False
+
+    @property
+    def rows_sql(self) -> str:
+        """How many series × intervals some rows of the table hold."""
+        return "ifnull(sum(n), 0)" if self.packed else "count(*)"
 
     def kept_from_s(self, now_s: int, retention_s: int) -> int:
         """The oldest moment worth keeping here."""
@@ -38,11 +47,11 @@ class Tier(NamedTuple):
 
 ROLLUP_TIERS = (
     Tier("rollup_1", 1, HOUR_S, key="ts, worker, seq, series"),
-    Tier("rollup_10", 10, 48 * HOUR_S),
-    Tier("rollup_60", 60, 14 * DAY_S),
-    Tier("rollup_300", 300, 14 * DAY_S),
-    Tier("rollup_3600", HOUR_S, 0),
-    Tier("rollup_86400", DAY_S, 730 * DAY_S),
+    Tier("rollup_10", 10, 48 * HOUR_S, packed=True),
+    Tier("rollup_60", 60, 14 * DAY_S, packed=True),
+    Tier("rollup_300", 300, 14 * DAY_S, packed=True),
+    Tier("rollup_3600", HOUR_S, 0, packed=True),
+    Tier("rollup_86400", DAY_S, 730 * DAY_S, packed=True),
 )
 """Seconds are led by their writer within a second, so that a flush goes into a few pages of its own: with the series
 first, eight workers wrote 1.6 times the log and p50 of a flush was 1.9 times as long (bench/store.py).
@@ -53,7 +62,8 @@ SAMPLE_TIERS = (
     Tier("sample_10", 10, 48 * HOUR_S, key="ts, gauge"),
     Tier("sample_60", 60, 0, key="ts, gauge"),
 )
-KEYS = {**{tier.name: tier.key for tier in (*ROLLUP_TIERS, *SAMPLE_TIERS)}, "event": "ts, worker, seq, n"}
+TIERS = {tier.name: tier for tier in (*ROLLUP_TIERS, *SAMPLE_TIERS)}
+KEYS = {**{name: tier.key for name, tier in TIERS.items()}, "event": "ts, worker, seq, n"}
 """The primary key of every table that grows."""
 
 

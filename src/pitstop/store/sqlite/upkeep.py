@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 from pitstop.model.protocols import Upkeep
 from pitstop.rollup.native import allocate_lock
 from pitstop.store.sqlite import fold
+from pitstop.store.sqlite.compact import compact
 from pitstop.store.sqlite.connection import nap
 from pitstop.store.sqlite.tidy import tidy
-from pitstop.store.sqlite.tiers import DAY_S, HOUR_S, KEYS, ROLLUP_TIERS, SAMPLE_TIERS, Tier
+from pitstop.store.sqlite.tiers import DAY_S, HOUR_S, KEYS, ROLLUP_TIERS, SAMPLE_TIERS, TIERS, Tier
 from pitstop.store.sqlite.write import count_rows, read_reaches
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class House:
             folded = fold.fold_rollups(self._connections, steady_s) + fold.fold_samples(self._connections, steady_s)
             now_s = self.now_s()
             deleted = self.retain(now_s, retention_s) + self._tidy(now_s)
+            compact(self._connections)
             return Upkeep(folded, deleted, self.checkpoint(LOG_BYTES), self.vacuum())
 
     def steady_s(self) -> int:
@@ -82,7 +84,7 @@ class House:
         with self._connections.read() as connection:
             house_s = int(connection.execute("SELECT value FROM house WHERE name = 'now_s'").fetchone()[0])
         if house_s and wall_s > house_s + DAY_S:
-            wall_s = house_s + int(elapsed_s * DAY_S / HOUR_S)
+            wall_s = min(wall_s, house_s + int(elapsed_s * DAY_S / HOUR_S))
             if wall_s == house_s:
                 return house_s
         self._last_ns = tick_ns
@@ -144,10 +146,11 @@ class House:
     def prunable(self, before_s: int) -> int:
         """How many rows `prune` would delete."""
         with self._connections.read() as connection:
-            return sum(
-                int(connection.execute(f"SELECT count(*) FROM {table} WHERE ts < ?", (floor_s,)).fetchone()[0])  # noqa: S608
+            queries = {
+                f"SELECT {_rows_sql(table)} FROM {table} WHERE ts < ?": floor_s  # noqa: S608
                 for table, floor_s in self._prune_floors(before_s).items()
-            )
+            }
+            return sum(int(connection.execute(query, (at_s,)).fetchone()[0]) for query, at_s in queries.items())
 
     def _prune_floors(self, before_s: int) -> dict[str, int]:
         floors = {"event": before_s}
@@ -164,6 +167,7 @@ class House:
             with self._connections.write() as connection:
                 raised = "UPDATE tier SET floor_s = ? WHERE name = ? AND floor_s < ?"
                 connection.executemany(raised, [(floor_s, name, floor_s) for name, floor_s in floors.items()])
+                connection.executemany("DELETE FROM late WHERE tier = ? AND ts < ?", floors.items())
         deleted = 0
         for table in floors:
             while bites is None or bites > 0:
@@ -183,17 +187,14 @@ class House:
             oldest = connection.execute(f"SELECT min(ts) FROM {table}").fetchone()[0]  # noqa: S608
             if oldest is None or oldest >= floor_s:
                 return 0, False
-            key = KEYS[table]
-            query = f"SELECT {key} FROM {table} WHERE ts < ? ORDER BY {key} LIMIT 1 OFFSET ?"  # noqa: S608
-            border = connection.execute(query, (floor_s, BITE_ROWS)).fetchone()
+            border = _border(connection, table, floor_s)
+        values: tuple[int, ...] = (floor_s,) if border is None else border
+        where = "ts < ?" if border is None else f"({KEYS[table]}) < ({', '.join('?' * len(border))})"
         with self._connections.write() as connection:
-            if border is None:
-                cursor = connection.execute(f"DELETE FROM {table} WHERE ts < ?", (floor_s,))  # noqa: S608
-            else:
-                marks = ", ".join("?" * len(border))
-                cursor = connection.execute(f"DELETE FROM {table} WHERE ({key}) < ({marks})", border)  # noqa: S608
-            count_rows(connection, table, -cursor.rowcount)
-            return cursor.rowcount, border is not None
+            gone = connection.execute(f"SELECT {_rows_sql(table)} FROM {table} WHERE {where}", values).fetchone()[0]  # noqa: S608
+            connection.execute(f"DELETE FROM {table} WHERE {where}", values)  # noqa: S608
+            count_rows(connection, table, -gone)
+            return gone, border is not None
 
     def checkpoint(self, least_bytes: int = 0) -> int:
         """Fold the log into the data when it has `least_bytes`; the bytes it had, 0 when it was not folded.
@@ -232,6 +233,25 @@ class House:
             connection.executescript(f"PRAGMA incremental_vacuum({VACUUM_PAGES});")
             left = connection.execute("PRAGMA freelist_count").fetchone()[0]
         return int(max(0, free - left) * page)
+
+
+def _rows_sql(table: str) -> str:
+    return TIERS[table].rows_sql if table in TIERS else "count(*)"
+
+
+def _border(connection: sqlite3.Connection, table: str, floor_s: int) -> tuple[int, ...] | None:
+    """The key behind the first BITE_ROWS rows; None when there are no more than that below `floor_s`."""
+    key = KEYS[table]
+    if table not in TIERS or not TIERS[table].packed:
+        query = f"SELECT {key} FROM {table} WHERE ts < ? ORDER BY {key} LIMIT 1 OFFSET ?"  # noqa: S608
+        found: tuple[int, ...] | None = connection.execute(query, (floor_s, BITE_ROWS)).fetchone()
+        return found
+    rows = 0
+    for n, *place in connection.execute(f"SELECT n, {key} FROM {table} WHERE ts < ? ORDER BY {key}", (floor_s,)):  # noqa: S608
+        if rows >= BITE_ROWS:
+            return tuple(place)
+        rows += n
+    return None
 
 
 def _aligned(limit_s: int, tier: Tier, after: Tier | None) -> int:

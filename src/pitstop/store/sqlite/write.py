@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pitstop.model.errors import StoreError
 from pitstop.rollup.codec import decode, encode
-from pitstop.store.sqlite.tiers import HOUR_S, ROLLUP_TIERS, SAMPLE_TIERS, Reach, Tier
+from pitstop.store.sqlite.packs import Values, packed
+from pitstop.store.sqlite.tiers import HOUR_S, ROLLUP_TIERS, SAMPLE_TIERS, TIERS, Reach, Tier
 
 if TYPE_CHECKING:
     import sqlite3
@@ -18,14 +20,18 @@ if TYPE_CHECKING:
     from pitstop.model.columns import Batch, Events, Rollups, Samples
     from pitstop.model.series import Series
 
-Values = tuple[int, int, int, int, int, bytes]  # count, sum_ns, min_ns, max_ns, nbytes, hist
-Row = tuple[int, int, int, int, int, int, int, int, int, bytes]  # ts, series, worker, seq and the values
+PackRow = tuple[int, int, int, int, int, str, int, bytes, bytes]
+"""ts, first series, worker, seq, last series, kind, n, numbers, hists."""
+Groups = dict[int, dict[int, list[Values]]]  # by interval and series
 Gauge = tuple[str, str, str]  # service, worker, name
 
 # columns are named everywhere: one that was added to an old table stands last there
 INSERT_ROLLUP = (
     "INSERT INTO {name} (ts, series, worker, seq, count, sum_ns, min_ns, max_ns, nbytes, hist)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+INSERT_PACK = (
+    "INSERT INTO {name} (ts, series, worker, seq, last, kind, n, numbers, hists) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 
 
@@ -72,13 +78,42 @@ def merged(rows: Sequence[Values]) -> Values:
     return sum(counts), sum(sums), min(mins), max(maxes), sum(nbytes), encode(total) if total else b""
 
 
+def pack_rows(groups: Groups, kinds: dict[int, str], author: tuple[int, int] = (0, 0)) -> list[PackRow]:
+    """Rows of a packed tier; what one series has several times is merged.
+
+    A pack has series of one kind: pages ask for requests, and there may be many times as many spans.
+    """
+    out: list[PackRow] = []
+    for ts in sorted(groups):
+        by_kind: dict[str, list[tuple[int, Values]]] = {}
+        for series, values in sorted(groups[ts].items()):
+            by_kind.setdefault(kinds.get(series, ""), []).append((series, merged(values)))
+        for kind, rows in by_kind.items():
+            for first, last, n, numbers, hists in packed(rows):
+                out.append((ts, first, *author, last, kind, n, numbers, hists))
+    return out
+
+
+def kinds_of(connection: sqlite3.Connection) -> dict[int, str]:
+    """The kind of each series."""
+    return dict(connection.execute("SELECT id, kind FROM series"))
+
+
+def rows_in(packs: Iterable[PackRow]) -> int:
+    """How many series × intervals `packs` hold."""
+    return sum(pack[6] for pack in packs)
+
+
 def read_reaches(connection: sqlite3.Connection) -> dict[str, Reach]:
-    """Every tier's floor and mark, by its table."""
-    tiers = {tier.name: tier for tier in (*ROLLUP_TIERS, *SAMPLE_TIERS)}
-    return {
-        name: Reach(tiers[name], floor_s, mark_s)
-        for name, floor_s, mark_s in connection.execute("SELECT name, floor_s, mark_s FROM tier WHERE step_s > 0")
-    }
+    """Every tier's floor and mark, by its table. Raises StoreError when the file has other tiers than we know."""
+    found = connection.execute("SELECT name, floor_s, mark_s FROM tier WHERE step_s > 0").fetchall()
+    if {name for name, *_ in found} != TIERS.keys():
+        strange = ", ".join(sorted(TIERS.keys() ^ {name for name, *_ in found}))
+        raise StoreError(
+            f"the store's list of tiers differs from what this Pitstop knows ({strange}); "
+            "the file was written by a development version: move it away or choose another store"
+        )
+    return {name: Reach(TIERS[name], floor_s, mark_s) for name, floor_s, mark_s in found}
 
 
 def count_rows(connection: sqlite3.Connection, table: str, more: int) -> None:
@@ -179,14 +214,21 @@ def _append_rollups(
         count_rows(connection, finest.name, len(rows))
         return
     values = list(zip(*columns, strict=True))
+    kinds = {series: one.kind for series, one in zip(ids, rollups.series, strict=True)}
     for tier in ROLLUP_TIERS:
         _, floor_s, mark_s = reaches[tier.name]
         if oldest >= mark_s:
             break
         chosen = [pair for pair in zip(places, values, strict=True) if floor_s <= pair[0][0] < mark_s]
-        rows = _rows(chosen, tier, author)
-        connection.executemany(INSERT_ROLLUP.format(name=tier.name), rows)
-        count_rows(connection, tier.name, len(rows))
+        groups: Groups = {}
+        for (ts, series), value in chosen:
+            groups.setdefault(ts // tier.step_s * tier.step_s, {}).setdefault(series, []).append(value)
+        if tier.packed:
+            _insert_late(connection, tier, pack_rows(groups, kinds, author))
+        else:
+            rows = [(ts, series, *author, *merged(groups[ts][series])) for ts in groups for series in groups[ts]]
+            connection.executemany(INSERT_ROLLUP.format(name=tier.name), sorted(rows))
+            count_rows(connection, tier.name, len(rows))
         if tier.step_s >= HOUR_S:
             # folding raises seen_s hour by hour; these rows will not be folded into hours
             newest: dict[int, int] = {}
@@ -196,13 +238,12 @@ def _append_rollups(
             connection.executemany(raised, [(ts, series, ts) for series, ts in newest.items()])
 
 
-def _rows(chosen: list[tuple[tuple[int, int], Values]], tier: Tier, author: tuple[int, int]) -> list[Row]:
-    """Rows of `tier`, one for each interval and series, in the key's order."""
-    unit = tier.step_s
-    groups: dict[tuple[int, int], list[Values]] = {}
-    for (ts, series), value in chosen:
-        groups.setdefault((ts // unit * unit, series), []).append(value)
-    return [(*place, *author, *merged(groups[place])) for place in sorted(groups)]
+def _insert_late(connection: sqlite3.Connection, tier: Tier, packs: list[PackRow]) -> None:
+    """Rows that folding has passed, and a note of how many an interval got: housekeeping merges many."""
+    connection.executemany(INSERT_PACK.format(name=tier.name), packs)
+    count_rows(connection, tier.name, rows_in(packs))
+    note = "INSERT INTO late (tier, ts, packs) VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET packs = packs + 1"
+    connection.executemany(note, [(tier.name, pack[0]) for pack in packs])
 
 
 def _append_samples(

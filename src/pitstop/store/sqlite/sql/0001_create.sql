@@ -1,4 +1,4 @@
--- Schema 1. Tables that grow are led by time: appends go to one end of the tree, prunes cut the other.
+-- Schema 2. Tables that grow are led by time: appends go to one end of the tree, prunes cut the other.
 CREATE TABLE series (
     id INTEGER PRIMARY KEY AUTOINCREMENT,  -- never given twice: processes remember it
     service TEXT NOT NULL DEFAULT '',
@@ -58,3 +58,11 @@ CREATE TABLE lease (
     taken_s REAL NOT NULL DEFAULT 0,
     until_s REAL NOT NULL DEFAULT 0
 );
+
+CREATE TABLE late (
+    tier TEXT NOT NULL,
+    ts INTEGER NOT NULL,
+    packs INTEGER NOT NULL DEFAULT 0,      -- rows that this interval got beside the folded ones
+    PRIMARY KEY (tier, ts)
+) WITHOUT ROWID;
+CREATE INDEX late_many ON late (tier, ts) WHERE packs > 8;

@@ -1,0 +1,12 @@
+CREATE TABLE {name} (
+    ts INTEGER NOT NULL,
+    series INTEGER NOT NULL,            -- the first one
+    worker INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    last INTEGER NOT NULL DEFAULT 0,    -- the last series
+    kind TEXT NOT NULL DEFAULT '',      -- of all of them
+    n INTEGER NOT NULL DEFAULT 0,       -- how many
+    numbers BLOB NOT NULL DEFAULT x'',  -- see packs.py
+    hists BLOB NOT NULL DEFAULT x'',
+    PRIMARY KEY ({key})
+) WITHOUT ROWID;
