@@ -10,6 +10,7 @@ import pytest
 
 from pitstop.analyze import overview, route_detail, routes
 from pitstop.model import Batch, Match, Window
+from pitstop.model.record import Record
 from pitstop.rollup.fold import Fold
 from pitstop.store import open_store
 
@@ -37,21 +38,9 @@ DISTRIBUTIONS = {
 }
 
 
-class Done:
-    """A finished operation, as the fold reads it."""
-
-    kind = "http"
-    tenant = ""
-    outcome = "200"
-    start_ns = 0
-    nbytes = 0
-    weight = 1
-    root = None
-    children = None
-
-    def __init__(self, name: str, duration_ns: int) -> None:
-        self.name = name
-        self.end_ns = duration_ns
+def done(name: str, duration_ns: int) -> Record:
+    """A finished request, as the fold reads it."""
+    return Record("", "http", name, "", "200", 0, duration_ns, 0, 1, None, None)
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -79,7 +68,7 @@ def test_percentiles_are_within_the_guarantee_of_the_durations_themselves(store:
                 share = np.maximum(DISTRIBUTIONS[shape](size), 1e-6)
                 whole_ns = np.round(share * 1e9).astype(np.int64)
                 raw[name] = np.append(raw.get(name, np.array([], dtype=np.int64)), whole_ns)
-                fold.add([Done(name, int(ns)) for ns in whole_ns], window.start_s + part * 7)
+                fold.add([done(name, int(ns)) for ns in whole_ns], window.start_s + part * 7)
             store.append(Batch(f"w:{worker}", part, fold.take()))
     rows = {row.route: row.stats for row in routes(store, window, "shop")}
     assert set(rows) == set(raw)
