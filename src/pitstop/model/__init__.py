@@ -1,7 +1,7 @@
 """The words all rooms share: records, protocols, errors, clock, settings. Imports nothing of ours."""
 
 from pitstop.model.clock import Clock, SystemClock
-from pitstop.model.columns import Batch, Events, Rollups, Samples
+from pitstop.model.columns import Batch, Errors, Events, Profiles, Rollups, Samples, Traces
 from pitstop.model.errors import (
     NotFoundError,
     PitstopError,
@@ -13,6 +13,7 @@ from pitstop.model.errors import (
 )
 from pitstop.model.protocols import Store, StoreSize, TableSize, Upkeep
 from pitstop.model.series import OTHER, UNMATCHED, Match, Series
+from pitstop.model.trace import Failure, Span, TraceMatch
 from pitstop.model.version import __version__
 from pitstop.model.window import Window, parse_duration_s
 
@@ -21,14 +22,18 @@ __all__ = [
     "UNMATCHED",
     "Batch",
     "Clock",
+    "Errors",
     "Events",
+    "Failure",
     "Match",
     "NotFoundError",
     "PitstopError",
+    "Profiles",
     "Rollups",
     "Samples",
     "Series",
     "SettingError",
+    "Span",
     "Store",
     "StoreCorruptError",
     "StoreError",
@@ -37,6 +42,8 @@ __all__ = [
     "StoreUnavailableError",
     "SystemClock",
     "TableSize",
+    "TraceMatch",
+    "Traces",
     "Upkeep",
     "Window",
     "__version__",

@@ -107,6 +107,84 @@ class Events(_Columns):
         self.text: list[str] = [] if text is None else text
 
 
+class Traces(_Columns):
+    """Requests kept with what happened in them, a row each.
+
+    `ts` is the start, Unix seconds; `start_ns` the same in ns; `span_id` the root's own and `parent_id` the span of the
+    caller, 16 hex digits each, ``""`` where there is none; `service` to `outcome` as in Series; `reason` one of
+    `pitstop.model.trace.REASONS`; `weight` how many requests of its like it stands for; `spans` how many are in `body`
+    (`pitstop.model.trace.encode_spans`, ``b""`` where it was not asked for), `left_out` how many there were beyond;
+    `fingerprint` the failure's, or ``""``.
+    """
+
+    __slots__ = (
+        "body", "duration_ns", "fingerprint", "kind", "left_out", "name", "nbytes", "outcome", "parent_id", "reason",
+        "service", "span_id", "spans", "start_ns", "tenant", "trace_id", "ts", "weight", "worker",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.ts: list[int] = []
+        self.start_ns: list[int] = []
+        self.duration_ns: list[int] = []
+        self.trace_id: list[str] = []
+        self.span_id: list[str] = []
+        self.parent_id: list[str] = []
+        self.service: list[str] = []
+        self.worker: list[str] = []
+        self.tenant: list[str] = []
+        self.kind: list[str] = []
+        self.name: list[str] = []
+        self.outcome: list[str] = []
+        self.nbytes: list[int] = []
+        self.reason: list[str] = []
+        self.weight: list[int] = []
+        self.fingerprint: list[str] = []
+        self.spans: list[int] = []
+        self.left_out: list[int] = []
+        self.body: list[bytes] = []
+
+
+class Errors(_Columns):
+    """Failures seen, without values: at most one row a fingerprint, route, worker and minute; series have the counts.
+
+    `ts` Unix seconds; `route` what failed; the rest as in `pitstop.model.trace.Failure`; `trace_id` of the request, for
+    its trace where that was kept.
+    """
+
+    __slots__ = ("fingerprint", "line", "message", "route", "service", "stack", "trace_id", "ts", "type")
+
+    def __init__(self) -> None:
+        self.ts: list[int] = []
+        self.service: list[str] = []
+        self.route: list[str] = []
+        self.fingerprint: list[str] = []
+        self.type: list[str] = []
+        self.message: list[str] = []
+        self.line: list[str] = []
+        self.stack: list[str] = []
+        self.trace_id: list[str] = []
+
+
+class Profiles(_Columns):
+    """Sampled stacks: a row a minute (`ts`, Unix seconds), service, mode, route and stack. Equal rows add up.
+
+    `mode` is ``wall``, ``cpu`` or ``blocked`` (what held an event loop for more than 100 ms). `route` is ``""``
+    for what ran in no request. `stack` is folded, outermost first: frames ``function (file:line)`` joined by ``;``.
+    `weight_ns` is the time that the samples stand for.
+    """
+
+    __slots__ = ("mode", "route", "samples", "service", "stack", "ts", "weight_ns")
+
+    def __init__(self) -> None:
+        self.ts: list[int] = []
+        self.service: list[str] = []
+        self.mode: list[str] = []
+        self.route: list[str] = []
+        self.stack: list[str] = []
+        self.samples: list[int] = []
+        self.weight_ns: list[int] = []
+
+
 class Batch:
     """What one worker writes at once: all of it or nothing. Not changed once it is made.
 
@@ -114,7 +192,7 @@ class Batch:
     same `seq` and the same bytes, and a store that has it already ignores it.
     """
 
-    __slots__ = ("events", "rollups", "samples", "seq", "worker")
+    __slots__ = ("errors", "events", "profiles", "rollups", "samples", "seq", "traces", "worker")
 
     def __init__(
         self,
@@ -123,9 +201,15 @@ class Batch:
         rollups: Rollups | None = None,
         samples: Samples | None = None,
         events: Events | None = None,
+        traces: Traces | None = None,
+        errors: Errors | None = None,
+        profiles: Profiles | None = None,
     ) -> None:
         self.worker = worker
         self.seq = seq
         self.rollups = Rollups() if rollups is None else rollups
         self.samples = Samples() if samples is None else samples
         self.events = Events() if events is None else events
+        self.traces = Traces() if traces is None else traces
+        self.errors = Errors() if errors is None else errors
+        self.profiles = Profiles() if profiles is None else profiles

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from pitstop.model.columns import Batch, Events, Rollups, Samples
+    from pitstop.model.columns import Batch, Errors, Events, Profiles, Rollups, Samples, Traces
     from pitstop.model.series import Match
+    from pitstop.model.trace import TraceMatch
     from pitstop.model.window import Window
 
 Sink = "Callable[[str, float, Mapping[str, object]], None]"
@@ -76,6 +77,26 @@ class Store(Protocol):
 
     def events(self, window: Window, *, service: str | None = None) -> Events:
         """Events in `window`, oldest first."""
+        ...
+
+    def traces(
+        self, window: Window, match: TraceMatch, *, limit: int = 100, slowest: bool = False, body: bool = False
+    ) -> Traces:
+        """Kept traces that started in `window`, newest (or slowest) first, at most `limit`; with spans if `body`."""
+        ...
+
+    def trace(self, trace_id: str) -> Traces:
+        """Every kept part of one trace with its spans, oldest first: each service and task has its own."""
+        ...
+
+    def errors(self, window: Window, *, service: str | None = None, route: str | None = None) -> Errors:
+        """The newest row of each fingerprint and route seen in `window`, newest first."""
+        ...
+
+    def profiles(
+        self, window: Window, *, service: str | None = None, route: str | None = None, mode: str | None = None
+    ) -> Profiles:
+        """Stacks sampled in `window`, added up by service, mode, route and stack; `ts` is the window's start."""
         ...
 
     def services(self) -> list[str]:

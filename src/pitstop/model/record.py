@@ -12,13 +12,22 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from pitstop.model.trace import Failure
+
     Attrs = Mapping[str, object] | None
-    ChildFields = tuple[str, str, str, int, int, int, Attrs]
-    Fields = tuple[str, str, str, str, str, int, int, int, int, Sequence[ChildFields] | None, Attrs]
+    ChildFields = tuple[str, str, str, int, int, int, Attrs, int]
+    Caller = tuple[str | None, bytes | None]  # the trace id, where it is known already, and the caller's traceparent
+    Fields = tuple[
+        str, str, str, str, str, int, int, int, int, Sequence[ChildFields] | None, Attrs, Caller | None, Failure | None
+    ]
 
 
 class Child(NamedTuple):
-    """What ended below a root; tenant and weight are its root's, its parent in the series is its root's name."""
+    """What ended below a root; tenant and weight are its root's, its parent in the series is its root's name.
+
+    `parent_ns` is the `start_ns` of the operation it ran in, which serves as its id; the root's own, or 0, for what
+    ran directly in the root.
+    """
 
     kind: str
     name: str
@@ -27,6 +36,7 @@ class Child(NamedTuple):
     end_ns: int
     nbytes: int
     attrs: Attrs
+    parent_ns: int = 0
 
     @property
     def duration_ns(self) -> int:
@@ -38,7 +48,8 @@ class Record(NamedTuple):
     """A finished root, with what ended below it. It stands for `weight` of its like.
 
     The first five are its series. Times are monotonic, ns. Kind "" only carries children of a root that runs on.
-    `parent` is set where something ended after its root and is filed by itself.
+    `parent` is set where something ended after its root and is filed by itself. `caller` is what is known of the trace
+    that it belongs to, `failure` the exception that it did not survive.
     """
 
     tenant: str
@@ -52,6 +63,8 @@ class Record(NamedTuple):
     weight: int
     children: Sequence[Child] | None
     attrs: Attrs
+    caller: Caller | None = None
+    failure: Failure | None = None
 
     @property
     def duration_ns(self) -> int:

@@ -17,6 +17,17 @@ STAGE = "stage"
 FUNCTION = "function"
 QUEUE = "queue"
 COUNTER = "counter"
+TEMPLATE = "template"  # rendering of a page
+GC = "gc"  # a collection that ran within an operation
+POOL_WAIT = "pool_wait"  # for a connection of a pool, or a thread of an executor
+LOOP_WAIT = "loop_wait"  # runnable, while something else held the event loop
+TRANSACTION = "transaction"  # from its begin to its end, around the statements
+PART = "part"  # exclusive time of one of PARTS within a request
+REPEATED = "n_plus_one"
+ERROR = "error"
+
+PARTS = (GC, DB, CACHE, HTTP_CLIENT, QUEUE, POOL_WAIT, LOOP_WAIT, TEMPLATE)
+"""Kinds that a request's time is divided into, in order of precedence where they overlap; the rest is its own code."""
 
 
 class Series(NamedTuple):
@@ -26,6 +37,12 @@ class Series(NamedTuple):
     `db`: name the normalized statement, parent the route that ran it. `cache`: name the region, outcome hit or miss.
     `stage`: name ``first byte`` under its route for streamed bodies, or a stage the host named.
     `counter`: name the host's; `count` is calls and `sum_ns` is 10⁹ × the amount.
+    `part`: name one of PARTS, parent the route; a row's `count` is requests that spent time there, its time is theirs
+    there, overlaps counted once. What a route's requests took and no part has is its own code.
+    `n_plus_one`: name the repeated statement, parent the route, outcome the code line; `count` is requests in which it
+    was repeated, time what the repetitions took in each, `nbytes` their number.
+    `error`: name the failure's fingerprint, parent the route, outcome its type; `count` is exact.
+    For `db`, `nbytes` is rows: returned by the driver, or touched by a statement that returns none.
     """
 
     service: str

@@ -112,6 +112,23 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("server_timing", False, "", "Answer with the standard Server-Timing header, which browsers show."),
     Setting("runtime", True, "", "Record memory, CPU, garbage collection and event-loop lag of each worker."),
     Setting("retention_days", 90, "days", "How long hourly figures are kept; daily ones stay two years.", 1, 730),
+    Setting("slow_s", 1.0, "s", "Requests that take longer are kept as traces, as budget allows.", 0.001, 3600),
+    Setting("slow_query_s", 1.0, "s", "Statements that take longer make their request a trace.", 0.001, 3600),
+    Setting("log_slow_queries", False, "", "Write slow statements, without values, to the logger pitstop.slow, too."),
+    Setting("traces_per_s", 2.0, "traces", "Most traces a worker keeps, on average. 0: none.", 0.0, 1000),
+    Setting(
+        "trace_spans", 1000, "spans", "Most spans kept of one trace; how many more there were is kept.", 10, 100_000
+    ),
+    Setting("statement_values", False, "", "Keep literal values of statements and parameters in traces, scrubbed."),
+    Setting("error_messages", False, "", "Keep what exceptions say, scrubbed, and not only what the code spells out."),
+    Setting("log_trace_ids", False, "", "Give log records the attribute trace_id."),
+    Setting("profile_hz", 50.0, "stacks/s", "How often stacks are sampled. 0: never.", 0.0, 1000),
+    Setting(
+        "propagate",
+        ("same-site",),
+        "",
+        "Hosts that outgoing calls tell the trace id: same-site, all, none, or host names, comma-separated.",
+    ),
     Setting("instrument", ("auto",), "", "Which integrations to attach: auto, none, or names, comma-separated."),
 )
 """The whole table; docs/settings.md is checked against it."""

@@ -1,5 +1,6 @@
 """The hot path in the host's process: the running operation, the recorder, and what a host times by hand."""
 
+from pitstop.record.leaf import leaf
 from pitstop.record.operation import CURRENT, Operation, current
 from pitstop.record.recent import Metric, recent
 from pitstop.record.recorder import RECORDER, Drained, Recorder
@@ -17,6 +18,7 @@ __all__ = [
     "count",
     "current",
     "gauge",
+    "leaf",
     "recent",
     "span",
     "timeit",

@@ -12,7 +12,8 @@ from pitstop.model.series import TASK
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pitstop.model.record import ChildFields
+    from pitstop.model.record import Caller, ChildFields
+    from pitstop.model.trace import Failure
 
 _TRACEPARENT_LENGTHS = [2, 32, 16, 2]  # version, trace id, parent id, flags, in hex: W3C Trace Context, level 1
 _TRACEPARENT_BYTES = 512  # a longer one is not looked at
@@ -43,6 +44,7 @@ class Operation:
     traceparent: bytes | None = None
     known_trace_id: str | None = None
     background: Operation | None = None
+    failure: Failure | None = None
 
     start_ns = 0
 
@@ -64,6 +66,13 @@ class Operation:
         if top.known_trace_id is None:
             top.known_trace_id = _trace_id_of(top.traceparent) or os.urandom(16).hex()
         return top.known_trace_id
+
+    @property
+    def caller(self) -> Caller | None:
+        """What is known of the trace this root belongs to; for the few that are worth a look at their headers."""
+        traceparent = self.traceparent
+        known = self.known_trace_id
+        return None if traceparent is None and known is None else (known, traceparent)
 
     def left_behind(self) -> Operation:
         """The operation of the work that goes on after this one has ended, such as a background task."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 CAPACITY = 4096  # records; at about 200 B each this is 0.8 MB
 NUDGE_MASK = 2047  # the flusher is woken early each time this many more wait; waking it costs as much as 50 requests
 MOST_CHILDREN = 256  # a root that runs on hands over what has finished below it in pieces of this size
+LONG_NS = 50_000_000  # a shorter root without anything below it is not asked for its caller's headers
 NAMES = 1000  # gauges and counters a process may name
 
 
@@ -108,9 +109,11 @@ class Recorder:
         weight = root.weight
         if not weight:
             return
+        children, outcome, failure = root.children, root.outcome, root.failure
+        telling = children or failure or outcome >= "5" or end_ns - root.start_ns >= LONG_NS
         record = (
-            root.tenant, root.kind, root.name, "", root.outcome,
-            root.start_ns, end_ns, root.nbytes, weight, root.children, root.attrs,
+            root.tenant, root.kind, root.name, "", outcome,
+            root.start_ns, end_ns, root.nbytes, weight, children, root.attrs, root.caller if telling else None, failure,
         )  # fmt: skip
         buffer = self.buffer
         waiting = len(buffer)
@@ -140,7 +143,16 @@ class Recorder:
         if root.end_ns:
             self.finish_alone(child, root.left_behind() if child.start_ns >= root.end_ns else root)
             return
-        ended = (child.kind, child.name, child.outcome, child.start_ns, child.end_ns, child.nbytes, child.attrs)
+        ended = (
+            child.kind,
+            child.name,
+            child.outcome,
+            child.start_ns,
+            child.end_ns,
+            child.nbytes,
+            child.attrs,
+            child.parent.start_ns if child.parent is not None else 0,
+        )
         children = root.children
         if children is None:
             root.children = [ended]
@@ -151,7 +163,7 @@ class Recorder:
             self._hand_over(
                 (
                     root.tenant, "", root.name, "", "",
-                    root.start_ns, child.end_ns, 0, root.weight, children, None,
+                    root.start_ns, child.end_ns, 0, root.weight, children, None, None, None,
                 )
             )  # fmt: skip
         else:  # a root whose route is not known yet holds what it has
@@ -163,7 +175,7 @@ class Recorder:
             self._hand_over(
                 (
                     root.tenant, child.kind, child.name, root.name, child.outcome,
-                    child.start_ns, child.end_ns, child.nbytes, root.weight, None, child.attrs,
+                    child.start_ns, child.end_ns, child.nbytes, root.weight, None, child.attrs, None, None,
                 )
             )  # fmt: skip
 

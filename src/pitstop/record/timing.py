@@ -72,7 +72,12 @@ class Span(Operation):
         self.end_ns = end_ns
         children = root.children
         if children is not None and not root.end_ns and len(children) < MOST_CHILDREN:
-            children.append((self.kind, self.name, self.outcome, self.start_ns, end_ns, self.nbytes, self.attrs))
+            children.append(
+                (
+                    self.kind, self.name, self.outcome, self.start_ns, end_ns, self.nbytes, self.attrs,
+                    self.parent.start_ns,  # type: ignore[union-attr]  # below a root it has one
+                )
+            )  # fmt: skip
         else:
             RECORDER.finish_child(self)
 

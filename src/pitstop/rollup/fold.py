@@ -97,7 +97,7 @@ class Fold:
         groups: dict[Key, list[int]] = {}  # durations
         nbytes: dict[Key, int] = {}
         known = groups.get
-        for tenant, kind, name, parent, outcome, start_ns, end_ns, size, weight, children, _ in records:
+        for tenant, kind, name, parent, outcome, start_ns, end_ns, size, weight, children, _, _, _ in records:
             if kind:
                 key = (tenant, kind, name, parent, outcome)
                 durations = known(key)
@@ -109,7 +109,7 @@ class Fold:
                     durations += [end_ns - start_ns] * weight
                 if size:
                     nbytes[key] = nbytes.get(key, 0) + size * weight
-            for below, what, how, began_ns, ended_ns, length, _ in children or ():
+            for below, what, how, began_ns, ended_ns, length, _, _ in children or ():
                 key = (tenant, below, what, name, how)
                 durations = known(key)
                 if durations is None:
