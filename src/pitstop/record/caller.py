@@ -14,11 +14,12 @@ import sys
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from pitstop.model.trace import LINE
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import CodeType, FrameType
 
-LINE = "line"  # the attribute's name
 CAPACITY = 4096  # files and lines remembered; beyond it all are looked up anew
 _DEEPEST = 400  # frames looked at: a recursion of the host's must not cost more than its query
 _DEPTHS = 4  # tried before walking: a host calls its libraries from a few depths over and over
