@@ -158,6 +158,11 @@ HOOKS: dict[str, tuple[str, Callable[[Any], None]]] = {
     "redis._parsers.commands": ("redis", _lazily("redis")),
     "redis.cluster": ("redis", _lazily("redis")),
     "redis.asyncio.cluster": ("redis", _lazily("redis")),
+    "httpx._client": ("httpx", _lazily("httpx")),
+    "urllib3.connectionpool": ("urllib3", _lazily("urllib3")),
+    "urllib3.response": ("urllib3", _lazily("urllib3")),
+    "aiohttp.connector": ("aiohttp", _lazily("aiohttp")),
+    "aiohttp.client_reqrep": ("aiohttp", _lazily("aiohttp")),
 }
 """Module to wait for, the integration it belongs to, and what patches it."""
 
@@ -166,7 +171,7 @@ SERVERS = frozenset({"uvicorn", "gunicorn", "hypercorn", "granian", "wsgiref", "
 OLDEST = {
     "starlette": (0, 40), "fastapi": (0, 115), "flask": (3, 0), "django": (4, 2), "litestar": (2, 13),
     "uvicorn": (0, 34), "gunicorn": (23, 0), "hypercorn": (0, 17), "granian": (2, 0), "werkzeug": (3, 0),
-    "redis": (5, 0),
+    "redis": (5, 0), "httpx": (0, 25), "urllib3": (2, 0), "aiohttp": (3, 9),
 }  # fmt: skip
 """The oldest versions that are supported: docs/instrument.md."""
 

@@ -13,18 +13,21 @@ from pitstop.instrument import replacing
 from pitstop.instrument.commands import COMMANDS, ERROR, OK, UNKNOWN, shares
 from pitstop.instrument.live import fault
 from pitstop.model.series import POOL_WAIT
+from pitstop.record.caller import line_attrs
 from pitstop.record.leaf import leaf
 from pitstop.record.operation import reset_current, set_current
 from pitstop.record.recorder import NOBODY, RECORDER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from pitstop.instrument.replacing import Point, Wrap
 
 ATTRS = {"db.system": "redis"}
 WAIT_NS = 200_000  # to get a connection: less is the pool's own work, more is connecting or waiting for a free one
 _RESPONSES = "_pitstop_responses"  # of a pipeline that raises, until it is filed
+BATCHES = 256  # sizes of pipelines whose attributes are kept
+_batches: dict[int, Mapping[str, object]] = {}
 _now = perf_counter_ns
 
 
@@ -42,7 +45,7 @@ def _file(args: tuple[Any, ...], start_ns: int, response: Any, error: BaseExcept
             outcome = ERROR
             if str(error)[:15].lower() == "unknown command":
                 name = UNKNOWN
-        leaf(command.kind, name, outcome, start_ns, end_ns, 0, ATTRS)
+        leaf(command.kind, name, outcome, start_ns, end_ns, 0, line_attrs(ATTRS))
     except Exception:  # noqa: BLE001  the host goes on
         fault("redis.file")
 
@@ -53,7 +56,7 @@ def _file_all(commands: Sequence[tuple[Any, ...]], responses: Sequence[Any], sta
     try:
         if not RECORDER.on or not commands:
             return
-        attrs = {**ATTRS, "db.operation.batch.size": len(commands)}  # OTel semconv 1.4x
+        attrs = line_attrs(_batch(len(commands)))
         spans = shares(start_ns, end_ns, len(commands))
         for args, response, (began_ns, ended_ns) in zip(commands, responses, spans, strict=True):
             command = COMMANDS[args[0]]
@@ -63,6 +66,16 @@ def _file_all(commands: Sequence[tuple[Any, ...]], responses: Sequence[Any], sta
             leaf(command.kind, command.name, outcome, began_ns, ended_ns, 0, attrs)
     except Exception:  # noqa: BLE001
         fault("redis.pipeline")
+
+
+def _batch(commands: int) -> Mapping[str, object]:
+    """Attributes of each of as many commands that went together: one mapping for each number."""
+    known = _batches.get(commands)
+    if known is None:
+        known = {**ATTRS, "db.operation.batch.size": commands}  # OTel semconv 1.4x
+        if len(_batches) < BATCHES:
+            _batches[commands] = known
+    return known
 
 
 def _one(at: int) -> Wrap:
