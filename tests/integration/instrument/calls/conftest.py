@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 START_S = 15
 
 
-def free_port() -> int:
+def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -44,7 +44,7 @@ def wait_for_port(process: subprocess.Popen[bytes], port: int) -> None:
 
 
 @contextmanager
-def running(command: list[str], port: int, folder: Path) -> Iterator[int]:
+def _running(command: list[str], port: int, folder: Path) -> Iterator[int]:
     """`command` until the end of the block; answers `port` once it listens."""
     if shutil.which(command[0]) is None:
         pytest.skip(f"{command[0]} is not installed: scripts/debian")
@@ -58,11 +58,23 @@ def running(command: list[str], port: int, folder: Path) -> Iterator[int]:
 
 
 @pytest.fixture(scope="session")
+def free_port() -> Callable[[], int]:
+    """Finds one."""
+    return _free_port
+
+
+@pytest.fixture(scope="session")
+def running() -> Callable[..., object]:
+    """Runs a server for a block."""
+    return _running
+
+
+@pytest.fixture(scope="session")
 def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A Redis of the test's own."""
-    port = free_port()
+    port = _free_port()
     command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
-    with running(command, port, tmp_path_factory.mktemp("redis")):
+    with _running(command, port, tmp_path_factory.mktemp("redis")):
         yield f"redis://127.0.0.1:{port}/0"
 
 
@@ -71,12 +83,12 @@ def redis_cluster_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int
     """A cluster of one node that has every slot."""
     import redis  # noqa: PLC0415
 
-    port = free_port()
+    port = _free_port()
     command = [
         "redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--cluster-enabled", "yes",
-        "--cluster-port", str(free_port()),
+        "--cluster-port", str(_free_port()),
     ]  # fmt: skip
-    with running(command, port, tmp_path_factory.mktemp("cluster")):
+    with _running(command, port, tmp_path_factory.mktemp("cluster")):
         client = redis.Redis(port=port)
         client.execute_command("CLUSTER ADDSLOTSRANGE", 0, 16383)
         deadline_s = time.monotonic() + START_S
@@ -90,9 +102,9 @@ def redis_cluster_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int
 @pytest.fixture(scope="session")
 def memcached_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int]]:
     """A memcached of the test's own."""
-    port = free_port()
+    port = _free_port()
     command = ["memcached", "-u", "nobody", "-l", "127.0.0.1", "-p", str(port)]
-    with running(command, port, tmp_path_factory.mktemp("memcached")):
+    with _running(command, port, tmp_path_factory.mktemp("memcached")):
         yield "127.0.0.1", port
 
 
