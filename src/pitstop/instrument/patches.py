@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from pitstop.instrument.options import Options
     from pitstop.record.recorder import Recorder
 
-FLASK_HANDLERS = ("handle_user_exception", "handle_exception")
-
 __all__ = ["replace", "undo"]  # beside what is defined here
+
+FLASK_HANDLERS = ("handle_user_exception", "handle_exception")
 
 
 def starlette_stack(recorder: Recorder, exclude: tuple[str, ...] | None, options: Options) -> Callable[[Any], Any]:
