@@ -71,9 +71,7 @@ def profile(
     ] = None,
     compare_to: Annotated[
         str | None,
-        typer.Option(
-            "--compare-to", metavar="LENGTH", help="Changes since so much earlier: 1d; or before."
-        ),
+        typer.Option("--compare-to", metavar="LENGTH", help="Changes since so much earlier: 1d; or before."),
     ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many functions.")] = SHOWN,
     as_json: AsJson = False,
