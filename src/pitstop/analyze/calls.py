@@ -58,8 +58,7 @@ def templates(store: Store, window: Window, service: str | None = None, route: s
 
 def caches(store: Store, window: Window, service: str | None = None, route: str | None = None) -> list[CacheRow]:
     """Cache regions and commands, the one that took most time first."""
-    rows = leaves(store, window, CACHE, service, route=route)
-    found = store.rollups(window, Match(service=service, kind=CACHE, parent=route), hist=False)
+    found = store.rollups(window, Match(service=service, kind=CACHE, parent=route))
     keys, groups = numbered_by(found.series, lambda series: (series.name, series.outcome))
     counts = dict(zip(keys, sums(found, groups, len(keys)).count.tolist(), strict=True))
     return [

@@ -42,7 +42,6 @@ def test_two_windows_are_compared_by_share_and_not_by_load(stacks: Any) -> None:
     found = profile_diff(stacks({"f;slow": 600, "f;same": 400}), stacks({"f;slow": 2, "f;same": 8, "f;gone": 10}))
     shares = {delta.name: (delta.self_ratio, delta.before_self_ratio) for delta in found.functions}
     assert shares == {"slow": (0.6, 0.1), "gone": (0.0, 0.5)}
-    assert [delta.name for delta in found.functions] == ["gone", "slow"] or found.functions[0].delta_ratio == 0.5
     (f,) = found.root.children
     assert f.delta_ratio == pytest.approx(0)
     by_name = {node.name: node for node in f.children}

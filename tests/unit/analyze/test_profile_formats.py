@@ -19,7 +19,7 @@ from pitstop.model import Profiles, Window
 WINDOW = Window(1000, 1060)
 STACKS = {"main (a.py:1);load (b.py:200)": 30, "main (a.py:1);näch;<lambda> (c d.py:3)": 60, "main (a.py:1)": 10}
 
-# github.com/google/pprof/blob/main/proto/profile.proto: name, number, type (i int64, u uint64, b bool, or a message), many?
+# github.com/google/pprof/blob/main/proto/profile.proto: name, number, type (i int64, u uint64, b bool), whether many
 PROFILE_PROTO = {
     "ValueType": [("type", 1, "i", 0), ("unit", 2, "i", 0)],
     "Label": [("key", 1, "i", 0), ("str", 2, "i", 0), ("num", 3, "i", 0), ("num_unit", 4, "i", 0)],

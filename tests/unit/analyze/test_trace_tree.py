@@ -108,9 +108,7 @@ def test_parts_of_other_services_and_tasks_hang_below_the_span_that_called_them(
 
 
 @pytest.mark.parametrize("began_s", [999.0, 1000.055, 1007.0])
-def test_a_part_whose_clock_is_wrong_is_moved_into_the_call_with_all_that_is_below_it(
-    part: Any, began_s: float
-) -> None:
+def test_a_part_whose_clock_is_wrong_is_moved_into_the_call_with_all_below_it(part: Any, began_s: float) -> None:
     kept = part(1000.0, "GET /a", 0.1, [span(0x20, 0, "http_client", "GET stock", 10, 50)])
     inner = [span(7, 0, "http_client", "GET x", 5, 20)]
     part(began_s, "GET /stock", 0.03, inner, kept, span_id="00000000000000bb", parent_id="0000000000000020")
