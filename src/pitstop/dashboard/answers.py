@@ -97,6 +97,10 @@ class Answers:
         """The page of one route. Raises NotFoundError for one that was not asked for in the window."""
         return self._once(("route", route, *_key(view)), _kept_s(view), lambda: self._route(view, route))
 
+    def ask(self, view: View, key: tuple[object, ...], question: Callable[[Store], T]) -> T:
+        """What `question` answers, kept under `key` for this view."""
+        return self._once((*key, *_key(view)), _kept_s(view), lambda: question(self._store))
+
     def runtime(self, view: View) -> analyze.Runtime:
         """Gauges of every worker."""
         return self._once(

@@ -6,19 +6,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pitstop import analyze
-from pitstop.model import NotFoundError
+from pitstop.analyze.breakdown import added_up, breakdown_trend_of, breakdowns_of
+from pitstop.dashboard.view import WEEK_S
+from pitstop.model import Match, NotFoundError
 from pitstop.model.columns import Profiles
-from pitstop.model.series import PART
-from pitstop.model.trace import TraceMatch
+from pitstop.model.series import ERROR, HTTP, PART
+from pitstop.model.trace import FAILED, TraceMatch
 
 if TYPE_CHECKING:
     from pitstop.dashboard.view import View
-    from pitstop.model import Rollups, Store
+    from pitstop.model import Rollups, Store, Window
 
 MOST_TRACES = 200  # rows of the list; the address narrows it further
 TRACES_OF_ONE = 10  # on the page of a route, statement or error
 MOST_FRAMES_RATIO = 0.00002  # of the whole: narrower frames are added up; 1/20 of a pixel on any screen
 MOST_FUNCTIONS = 100
+MOST_SEARCHED = 1000  # failed traces looked through for one error's
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,6 @@ class ProfileAnswer:
     diff: analyze.ProfileDiff | None
     functions: list[analyze.FunctionRow]
     routes: list[tuple[str, float]]
-    modes: dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,25 +146,91 @@ def query(store: Store, view: View, statement: str) -> QueryAnswer:
             found += analyze.traces(store, view.window, view.service, match, limit=TRACES_OF_ONE, slowest=True)
     found.sort(key=lambda row: -row.duration_s)
     repeated = analyze.n_plus_one(store, view.window, view.service)
-    return QueryAnswer(
-        detail, base, [row for row in repeated if row.statement == statement], found[:TRACES_OF_ONE]
-    )
+    return QueryAnswer(detail, base, [row for row in repeated if row.statement == statement], found[:TRACES_OF_ONE])
 
 
 def error(store: Store, view: View, fingerprint: str) -> ErrorAnswer:
     """One cause. Raises NotFoundError when it was not seen."""
-    rows = [
-        row for row in analyze.errors(store, view.window, view.service) if row.fingerprint == fingerprint
-    ]
+    rows = [row for row in analyze.errors(store, view.window, view.service) if row.fingerprint == fingerprint]
     if not rows:
         raise NotFoundError("this error was not seen in this range; take a longer one")
     step_s = analyze.automatic_step_s(view.window)
-    course = analyze.error_trend(store, view.window, view.service, fingerprint, step_s)
-    found = analyze.traces(store, view.window, view.service, TraceMatch(reason="failed"), limit=1000)
+    seen = store.rollups(
+        view.window, Match(service=view.service, kind=ERROR, name=fingerprint), step_s=step_s, hist=False
+    )
+    found = analyze.traces(store, view.window, view.service, TraceMatch(reason=FAILED), limit=MOST_SEARCHED)
     return ErrorAnswer(
         rows,
         [row for row in found if row.fingerprint == fingerprint][:TRACES_OF_ONE],
-        list(course.ts),
-        list(course.counts),
+        *counts_of(seen, view.window, step_s),
         step_s,
+    )
+
+
+def counts_of(seen: Rollups, window: Window, step_s: int) -> tuple[list[int], list[int | None]]:
+    """Starts of the steps, and how much was counted in each; None for a step without any."""
+    ts = window.aligned(step_s).steps(step_s)
+    counts: list[int | None] = [None] * len(ts)
+    for at, count in zip(seen.ts, seen.count, strict=True):
+        place = (at - ts[0]) // step_s
+        if 0 <= place < len(ts):
+            counts[place] = (counts[place] or 0) + count
+    return list(ts), counts
+
+
+def profile(store: Store, view: View, route: str | None, mode: str, against: str) -> ProfileAnswer:
+    """The flame graph of a route, or of all; against the baseline, or against the route's own past."""
+    found = store.profiles(view.window, service=view.service, mode=mode)
+    by_route: dict[str, int] = {}
+    for name, weight_ns in zip(found.route, found.weight_ns, strict=True):
+        by_route[name] = by_route.get(name, 0) + weight_ns
+    diff = None
+    chosen = found if route is None else _of_route(found, route)
+    before = against_window(view, against)
+    if before is not None:
+        was = store.profiles(before, service=view.service, route=route, mode=mode)
+        diff = analyze.profile_diff(chosen, was, least_ratio=MOST_FRAMES_RATIO) if len(was) or len(chosen) else None
+    return ProfileAnswer(
+        graph=analyze.flame_graph(chosen, least_ratio=MOST_FRAMES_RATIO),
+        diff=diff,
+        functions=analyze.top_functions(chosen)[:MOST_FUNCTIONS],
+        routes=sorted(((name, ns / 1e9) for name, ns in by_route.items()), key=lambda one: -one[1]),
+    )
+
+
+def against_window(view: View, against: str) -> Window | None:
+    """The span that a profile is compared with."""
+    if against == "previous":
+        return view.window.before()
+    return view.window.before(WEEK_S) if against == "week" else None
+
+
+def _of_route(found: Profiles, route: str) -> Profiles:
+    chosen = Profiles()
+    kept = [i for i, name in enumerate(found.route) if name == route]
+    for column in Profiles.__slots__:
+        getattr(chosen, column).extend(getattr(found, column)[i] for i in kept)
+    return chosen
+
+
+def route(store: Store, view: View, name: str) -> RouteInside:
+    """What the requests of route `name` did."""
+    window, service = view.window, view.service
+    step_s = analyze.automatic_step_s(window)
+    requests = store.rollups(window, Match(service=service, kind=HTTP, name=name), step_s=step_s, hist=False)
+    parts = store.rollups(window, Match(service=service, kind=PART, parent=name), step_s=step_s, hist=False)
+    slow = analyze.traces(store, window, service, TraceMatch(name=name), limit=TRACES_OF_ONE, slowest=True)
+    failed = analyze.traces(store, window, service, TraceMatch(name=name, reason=FAILED), limit=TRACES_OF_ONE)
+    return RouteInside(
+        breakdown=added_up(breakdowns_of(requests, parts), name),
+        course=breakdown_trend_of(requests, parts, window, step_s, name),
+        queries=analyze.queries(store, window, service, name),
+        repeated=analyze.n_plus_one(store, window, service, name),
+        outgoing=analyze.outgoing(store, window, service, name),
+        caches=analyze.caches(store, window, service, name),
+        templates=analyze.templates(store, window, service, name),
+        slowest=slow,
+        failed=failed,
+        errors=analyze.errors(store, window, service, name),
+        graph=analyze.flame_graph(store.profiles(window, service=service, route=name, mode="wall"), least_ratio=0.002),
     )

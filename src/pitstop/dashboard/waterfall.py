@@ -95,7 +95,7 @@ def island(rows: Sequence[Row], tree: TraceTree, links: dict[str, str]) -> dict[
 def first_frame(rows: Sequence[Row], total_s: float) -> list[dict[str, Any]]:
     """The rows that show at first, with their bars as paths."""
     total_us = max(1, round(total_s * 1e6))
-    shown = []
+    shown: list[dict[str, Any]] = []
     at = 0
     while at < len(rows) and len(shown) < FIRST_ROWS:
         row = rows[at]

@@ -156,15 +156,13 @@ def big_spans(count: int = 5000) -> list[Span]:
     for number in range(count):
         depth = number % 40
         parents = parents[:depth]
-        kind = kinds[number % len(kinds)] if depth == 39 else "function"  # noqa: PLR2004  the deepest are leaves
+        kind = kinds[number % len(kinds)] if depth == 39 else "function"
         name = {"db": f"SELECT c{number % 23} FROM t{number % 7} WHERE id = ?"}.get(kind, f"step {number % 97}")
-        length = 20.0 - depth * 0.5 if depth < 39 else 0.3  # noqa: PLR2004
+        length = 20.0 - depth * 0.5 if depth < 39 else 0.3
         start = at + depth * 0.05
-        number = put(
-            kind, name, start, length, parent=parents[-1] if parents else 0, line=f"shop/deep.py:{number} in f"
-        )
-        parents.append(number)
-        if depth == 39:  # noqa: PLR2004
+        parent = parents[-1] if parents else 0
+        parents.append(put(kind, name, start, length, parent=parent, line=f"shop/deep.py:{number} in f"))
+        if depth == 39:
             at += 20.0
     return put.made
 
@@ -204,7 +202,7 @@ def _traces(now: int) -> Traces:
     for number in range(240):
         route = (CHECKOUT, PRODUCT, MENU)[number % 3]
         ms = float(np.exp(draw.normal({CHECKOUT: 6.4, PRODUCT: 3.6, MENU: 2.2}[route], 0.6)))
-        slow = ms > 400  # noqa: PLR2004
+        slow = ms > 400
         keep(f"{number + 1:032x}", now - 5300 + number * 21, ms, route, "slow" if slow else "sample",
              checkout_spans(ms / 3000) if route == CHECKOUT else [], weight=1 if slow else 40)  # fmt: skip
     return out
