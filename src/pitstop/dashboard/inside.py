@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pitstop import analyze
 from pitstop.analyze.breakdown import added_up, breakdown_trend_of, breakdowns_of
+from pitstop.analyze.trend import steps
 from pitstop.dashboard.view import WEEK_S
 from pitstop.model import Match, NotFoundError
 from pitstop.model.columns import Profiles
@@ -169,7 +170,7 @@ def error(store: Store, view: View, fingerprint: str) -> ErrorAnswer:
 
 def counts_of(seen: Rollups, window: Window, step_s: int) -> tuple[list[int], list[int | None]]:
     """Starts of the steps, and how much was counted in each; None for a step without any."""
-    ts = window.aligned(step_s).steps(step_s)
+    ts = steps(window, step_s)
     counts: list[int | None] = [None] * len(ts)
     for at, count in zip(seen.ts, seen.count, strict=True):
         place = (at - ts[0]) // step_s

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import Depends, Query, Request
 
@@ -10,6 +10,9 @@ from pitstop.dashboard.access import page_reader
 from pitstop.dashboard.auth import Session
 from pitstop.dashboard.desk import base_of, desk_of
 from pitstop.dashboard.view import COMPARISONS, RANGES, View, parse_view
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 MENU = (
     ("overview", "Overview", "/", "o"),
@@ -91,6 +94,17 @@ def frame(
         else 0,
         "writable": desk_of(request).writable,
     }
+
+
+def changed(request: Request, view: View, path: str, **now: str | None) -> Callable[..., str]:
+    """The address of the page at `path`, which has the parameters `now`, with some of them changed."""
+    start = base_of(request) + path
+
+    def to(**changes: str | float | None) -> str:
+        chosen = {name: None if value is None else str(value) for name, value in changes.items()}
+        return start + view.query(**(now | chosen))
+
+    return to
 
 
 def _address(request: Request, view: View, **changes: str | None) -> str:

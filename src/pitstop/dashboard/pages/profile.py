@@ -11,7 +11,7 @@ from pitstop.analyze.profile import MODES
 from pitstop.dashboard import flame, inside
 from pitstop.dashboard.access import page_reader
 from pitstop.dashboard.desk import desk_of
-from pitstop.dashboard.pages.frame import Reader, Viewed, frame
+from pitstop.dashboard.pages.frame import Reader, Viewed, changed, frame
 from pitstop.dashboard.render import page
 from pitstop.dashboard.view import LONGEST_NAME
 from pitstop.model import SettingError
@@ -52,6 +52,14 @@ def profile(
         "mode_words": MODE_WORDS,
         "against": against,
         "comparing": AGAINST_NAMES,
+        "to": changed(
+            request,
+            view,
+            "/profile",
+            route=route,
+            mode=None if mode == "wall" else mode,
+            against=None if against == "none" else against,
+        ),
         "island": {"flame": drawn, "window": view.window, "marks": []},
         "frames": len(drawn["depth"]),
     }

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response  # noqa: TC002  FastAPI reads the annotations
 
 from pitstop import analyze
+from pitstop.analyze.n_plus_one import hint
 from pitstop.dashboard import charts, inside, waterfall
 from pitstop.dashboard.access import page_reader
 from pitstop.dashboard.desk import base_of, desk_of
 from pitstop.dashboard.inside import TracesWanted
 from pitstop.dashboard.kinds import OWN, kind_of
-from pitstop.dashboard.pages.frame import Reader, Viewed, frame
+from pitstop.dashboard.pages.frame import Reader, Viewed, changed, frame
 from pitstop.dashboard.render import page
 from pitstop.dashboard.view import LONGEST_NAME
 from pitstop.model import NotFoundError, SettingError, Window
@@ -21,7 +22,7 @@ from pitstop.model.series import DB
 from pitstop.model.trace import REASONS
 
 if TYPE_CHECKING:
-    from pitstop.analyze import TraceTree
+    from pitstop.analyze import TraceTree, TreeSpan
     from pitstop.dashboard.view import View
     from pitstop.model import Store
 
@@ -29,6 +30,8 @@ router = APIRouter(dependencies=[Depends(page_reader)])
 
 LONGEST_ID = 200
 ROUTE_SPAN_S = 3600  # around a trace: what its route's usual duration is taken from
+FEWEST_REPEATED, LEAST_S, LEAST_RATIO = 5, 0.05, 0.2  # Sentry's N+1: more than 5; 50 ms or 20 % of the request
+MOST_NAMED = 3
 ORDERS = ("newest", "slowest")
 
 
@@ -68,6 +71,8 @@ def traces(request: Request, session: Reader, view: Viewed, wanted: Wanted) -> R
         "reasons": REASONS,
         "outcomes": sorted({*answer.outcomes, *([wanted.outcome] if wanted.outcome else [])}),
         "names": names if wanted.route is None or wanted.route in names else [wanted.route, *names],
+        "to": changed(request, view, "/traces", **parameters(wanted)),
+        "csv": changed(request, view, "/api/v1/traces.csv", **parameters(wanted))(),
         "most": inside.MOST_TRACES,
         "filtered": wanted not in (TracesWanted(), TracesWanted(slowest=True)),
     }
@@ -102,12 +107,24 @@ def trace(
         "usual_s": answers.ask(view, ("usual", id), usual),
         "statements": sum(1 for span in tree.spans if span.kind == DB),
         "shares": shares_of(tree),
-        "repeated": _repeated(tree),
+        "repeated": repeated_in(tree),
         "first": waterfall.first_frame(rows, tree.duration_s),
         "island": {"waterfall": waterfall.island(rows, tree, links), "window": view.window, "marks": []},
         "rows": len(rows),
     }
     return page(request, "trace.html", values)
+
+
+def parameters(wanted: TracesWanted) -> dict[str, str | None]:
+    """What the address says of `wanted`."""
+    return {
+        "route": wanted.route,
+        "reason": wanted.reason,
+        "outcome": wanted.outcome,
+        "min": None if wanted.min_s is None else str(wanted.min_s),
+        "max": None if wanted.max_s is None else str(wanted.max_s),
+        "by": "slowest" if wanted.slowest else None,
+    }
 
 
 def with_more(view: View) -> str:
@@ -123,22 +140,28 @@ def shares_of(tree: TraceTree) -> list[tuple[str, str, float, float]]:
     return sorted(found, key=lambda one: (one[0] == OWN, -one[2]))
 
 
-def _repeated(tree: TraceTree) -> list[dict[str, Any]]:
-    """Statements that this trace repeats one after another, by the same measure as while recording."""
-    runs: dict[tuple[int, str], list[int]] = {}
+class Repeated(NamedTuple):
+    """A statement that a trace runs again and again."""
+
+    name: str
+    times: int
+    spent_s: float
+    line: str
+    hint: str
+
+
+def repeated_in(tree: TraceTree) -> list[Repeated]:
+    """What this trace repeats, by the measure that is used while recording, what took most time first."""
+    runs: dict[tuple[int, str], list[TreeSpan]] = {}
     for span in tree.spans:
         if span.kind == DB:
-            runs.setdefault((span.parent, span.name), []).append(span.place)
+            runs.setdefault((span.parent, span.name), []).append(span)
     found = []
-    for (_, name), places in runs.items():
-        spent_s = sum(tree.spans[place].duration_s for place in places)
-        if len(places) > FEWEST_REPEATED and (spent_s > LEAST_S or spent_s > LEAST_RATIO * tree.duration_s):
-            first = tree.spans[places[0]]
-            found.append({"name": name, "times": len(places), "spent_s": spent_s, "line": first.line})
-    return sorted(found, key=lambda one: -one["spent_s"])[:3]
-
-
-FEWEST_REPEATED, LEAST_S, LEAST_RATIO = 5, 0.05, 0.2  # Sentry's N+1: more than 5, 50 ms or 20 % of the request
+    for (_, name), spans in runs.items():
+        spent_s = sum(span.duration_s for span in spans)
+        if len(spans) > FEWEST_REPEATED and (spent_s > LEAST_S or spent_s > LEAST_RATIO * tree.duration_s):
+            found.append(Repeated(name, len(spans), spent_s, spans[0].line, hint(name)))
+    return sorted(found, key=lambda one: -one.spent_s)[:MOST_NAMED]
 
 
 def _seconds(text: str | None, name: str) -> float | None:
