@@ -47,6 +47,10 @@ class OverviewAnswer:
     base_trend: analyze.Trend | None
     heatmap: analyze.Heatmap
     events: Events
+    breakdowns: dict[str, analyze.Breakdown]
+    queries: list[analyze.QueryRow]
+    repeated: list[analyze.NPlusOneRow]
+    errors: list[analyze.ErrorRow]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,7 @@ class RoutesAnswer:
     rows: list[analyze.RouteRow]
     base_rows: dict[str, analyze.Stats]
     sparks: dict[str, analyze.Sparkline]
+    breakdowns: dict[str, analyze.Breakdown]
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +163,10 @@ class Answers:
             base_trend=base_trend,
             heatmap=analyze.heatmap(course, window, service, step_s=step_s),
             events=store.events(window, service=service),
+            breakdowns=read.breakdowns(),
+            queries=analyze.queries(store, window, service),
+            repeated=analyze.n_plus_one(totals, window, service),
+            errors=analyze.errors(store, window, service),
         )
 
     def _routes(self, view: View) -> RoutesAnswer:
@@ -171,6 +180,7 @@ class Answers:
             rows=analyze.routes(read.totals(), window, service),
             base_rows={row.route: row.stats for row in base},
             sparks=analyze.sparklines(read.routes(), window, service, SPARK_POINTS),
+            breakdowns=read.breakdowns(),
         )
 
     def _route(self, view: View, route: str) -> RouteAnswer:

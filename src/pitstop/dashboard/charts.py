@@ -10,7 +10,7 @@ from pitstop.dashboard.kinds import OWN, kind_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from pitstop.analyze import BreakdownTrend, Heatmap, TraceHistogram, Trend
+    from pitstop.analyze import Breakdown, BreakdownTrend, Heatmap, TraceHistogram, Trend
     from pitstop.analyze.runtime import Gauge
     from pitstop.model import Events
 
@@ -95,6 +95,13 @@ def stack(course: BreakdownTrend) -> dict[str, Any]:
         "total": _short(course.mean_s),
         "summary": words or "no data",
     }
+
+
+def shares(found: Breakdown | None) -> list[tuple[str, str, float, float]]:
+    """Part, label, seconds a request and share, in the order of the stack; parts without time are left out."""
+    if found is None:
+        return []
+    return [(one.name, kind_of(one.name).label, one.per_request_s, one.ratio) for one in found.parts if one.total_s > 0]
 
 
 def counts(ts: Sequence[int], values: Sequence[int | None], step_s: int, name: str, color: str) -> dict[str, Any]:

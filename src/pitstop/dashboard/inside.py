@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 MOST_TRACES = 200  # rows of the list; the address narrows it further
 TRACES_OF_ONE = 10  # on the page of a route, statement or error
 MOST_FRAMES_RATIO = 0.00002  # of the whole: narrower frames are added up; 1/20 of a pixel on any screen
-MOST_FUNCTIONS = 100
+MOST_FUNCTIONS = 60
 MOST_SEARCHED = 1000  # failed traces looked through for one error's
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 FEWEST_REPEATED = 4  # equal spans in a row that are folded into one; three are read at a glance
 LEAST_GAP_RATIO = 0.01  # of the trace: a row for less would be a bar of a few pixels
 FIRST_ROWS = 40  # drawn at the server: more than a window shows
+INDENT_PX, MOST_INDENT_PX = 14, 220  # a level; the deepest one
 _LANE = 1000  # units of a bar's drawing
 _MELT = 1.2  # units below which bars melt into one
 
@@ -82,6 +83,7 @@ def island(rows: Sequence[Row], tree: TraceTree, links: dict[str, str]) -> dict[
         for row in rows
     ]  # fmt: skip
     return {
+        "indent": indent_px(rows),
         "total_us": max(1, round(tree.duration_s * 1e6)),
         "texts": texts.values,
         "kinds": kinds.values,
@@ -96,6 +98,7 @@ def first_frame(rows: Sequence[Row], total_s: float) -> list[dict[str, Any]]:
     """The rows that show at first, with their bars as paths."""
     total_us = max(1, round(total_s * 1e6))
     shown: list[dict[str, Any]] = []
+    level_px = indent_px(rows)
     at = 0
     while at < len(rows) and len(shown) < FIRST_ROWS:
         row = rows[at]
@@ -108,11 +111,16 @@ def first_frame(rows: Sequence[Row], total_s: float) -> list[dict[str, Any]]:
                 "path": bars_path(((one.start_us, one.duration_us) for one in bars), total_us),
                 "has": row.depth == 0 or (row.size and not row.times),
                 "shut": bool(row.times),
-                "indent": 14 * min(row.depth, 24),
+                "indent": round(level_px * row.depth, 1),
             }
         )
         at += 1 + (row.size if row.times else 0)
     return shown
+
+
+def indent_px(rows: Sequence[Row]) -> float:
+    """How far a level is moved in: less in a deep tree, so that its names stay readable."""
+    return round(min(INDENT_PX, MOST_INDENT_PX / max(1, *(row.depth for row in rows), 1)), 2)
 
 
 def bars_path(bars: Iterable[tuple[int, int]], total_us: int) -> str:

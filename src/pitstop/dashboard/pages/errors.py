@@ -34,7 +34,7 @@ def errors(
     rows = desk_of(request).answers.ask(
         view, ("errors", route), lambda store: analyze.errors(store, view.window, view.service, route)
     )
-    values = frame(request, session, view, current="errors", title="Errors") | {
+    values = frame(request, session, view, current="errors", title="Errors", compares=False) | {
         "rows": rows[:MOST_ROWS],
         "total": len(rows),
         "seen": sum(row.count for row in rows),
@@ -50,7 +50,7 @@ def error(
 ) -> Response:
     """One cause."""
     desk = desk_of(request)
-    values = frame(request, session, view, current="errors", title="Error")
+    values = frame(request, session, view, current="errors", title="Error", compares=False)
     try:
         answer = desk.answers.ask(view, ("error", fingerprint), lambda store: inside.error(store, view, fingerprint))
     except NotFoundError:

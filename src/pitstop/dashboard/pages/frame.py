@@ -68,9 +68,19 @@ Reader = Annotated[Session, Depends(page_reader)]
 
 
 def frame(
-    request: Request, session: Session, view: View, *, current: str, title: str, live: bool = True
+    request: Request,
+    session: Session,
+    view: View,
+    *,
+    current: str,
+    title: str,
+    live: bool = True,
+    compares: bool = True,
 ) -> dict[str, Any]:
-    """The values of the frame around page `current`. Not `live`: it is not drawn anew by itself."""
+    """The values of the frame around page `current`.
+
+    Not `live`: it is not drawn anew by itself. Not `compares`: it shows nothing of the span compared with.
+    """
     base = base_of(request)
     path = request.scope["path"].removeprefix(base) or "/"
     return {
@@ -85,6 +95,7 @@ def frame(
             (name, name or "all services", _address(request, view, service=name or None))
             for name in ("", *desk_of(request).answers.services())
         ],
+        "compares": compares,
         "here": base + path,
         "query": view.query(),
         "csrf": session.csrf,

@@ -44,7 +44,7 @@ def profile(
         view, ("profile", route, mode, against), lambda store: inside.profile(store, view, route, mode, against)
     )
     drawn = flame.differing(answer.diff) if answer.diff else flame.flat(answer.graph)
-    values = frame(request, session, view, current="profile", title="Profile", live=False) | {
+    values = frame(request, session, view, current="profile", title="Profile", live=False, compares=False) | {
         "answer": answer,
         "route": route,
         "mode": mode,

@@ -33,7 +33,7 @@ def queries(
     """The table of all statements."""
     route = route or None
     answer = desk_of(request).answers.ask(view, ("queries", route), lambda store: inside.queries(store, view, route))
-    values = frame(request, session, view, current="queries", title="Queries") | {
+    values = frame(request, session, view, current="queries", title="Queries", compares=False) | {
         "rows": answer.rows[:MOST_ROWS],
         "total": len(answer.rows),
         "repeated": answer.repeated,

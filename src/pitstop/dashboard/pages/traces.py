@@ -63,7 +63,7 @@ def traces(request: Request, session: Reader, view: Viewed, wanted: Wanted) -> R
     answers = desk_of(request).answers
     answer = answers.ask(view, ("traces", wanted), lambda store: inside.traces(store, view, wanted))
     names = [row.route for row in answers.routes(view).rows]
-    values = frame(request, session, view, current="traces", title="Traces") | {
+    values = frame(request, session, view, current="traces", title="Traces", compares=False) | {
         "rows": answer.rows,
         "bars": charts.bars(answer.histogram),
         "histogram": answer.histogram,
@@ -88,7 +88,9 @@ def trace(
 ) -> Response:
     """One trace as a waterfall."""
     answers = desk_of(request).answers
-    values = frame(request, session, view, current="traces", title="Trace", live=False) | {"trace_id": id}
+    values = frame(request, session, view, current="traces", title="Trace", live=False, compares=False) | {
+        "trace_id": id
+    }
     try:
         tree = answers.ask(view, ("trace", id), lambda store: analyze.trace_tree(store, id))
     except NotFoundError:

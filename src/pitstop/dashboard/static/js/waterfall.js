@@ -80,7 +80,7 @@ class Waterfall {
     made.setAttribute("aria-level", String(row.depth + 1));
     made.setAttribute("aria-selected", String(row.index === this.at));
     const name = el("div", { className: "n", role: "gridcell" });
-    name.style.paddingLeft = `${Math.min(row.depth, 24) * 14}px`;
+    name.style.paddingLeft = `${row.depth * this.data.indent}px`;
     const twist = el("span", { className: "twist", textContent: row.size ? (this.shut.has(row.index) ? "▸" : "▾") : "" });
     if (row.size) made.setAttribute("aria-expanded", String(!this.shut.has(row.index)));
     const text = el(row.kind === "gap" ? "em" : "code", { textContent: cutMiddle(row.kind === "db" ? short(row.name) : row.name, 120), title: row.name });
