@@ -5,15 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from pitstop.analyze.leaves import LeafRow, RouteCalls, leaves
+from pitstop.analyze.overview import CACHE_HIT, CACHE_MISS
 from pitstop.analyze.stats import Stats, numbered_by, stats_by_group, sums
 from pitstop.model import Match
 from pitstop.model.series import CACHE, HTTP_CLIENT, TASK, TEMPLATE
 
 if TYPE_CHECKING:
     from pitstop.model import Store, Window
-
-HIT = "hit"
-MISS = "miss"
 
 
 class CacheRow(NamedTuple):
@@ -60,11 +58,12 @@ def templates(store: Store, window: Window, service: str | None = None, route: s
 
 def caches(store: Store, window: Window, service: str | None = None, route: str | None = None) -> list[CacheRow]:
     """Cache regions and commands, the one that took most time first."""
-    rows = leaves(store, window, CACHE, service, route=route)
-    found = store.rollups(window, Match(service=service, kind=CACHE, parent=route), hist=False)
+    found = store.rollups(window, Match(service=service, kind=CACHE, parent=route))
     keys, groups = numbered_by(found.series, lambda series: (series.name, series.outcome))
     counts = dict(zip(keys, sums(found, groups, len(keys)).count.tolist(), strict=True))
-    return [_cache_row(row, counts.get((row.name, HIT), 0), counts.get((row.name, MISS), 0)) for row in rows]
+    return [
+        _cache_row(row, counts.get((row.name, CACHE_HIT), 0), counts.get((row.name, CACHE_MISS), 0)) for row in rows
+    ]
 
 
 def _cache_row(row: LeafRow, hits: int, misses: int) -> CacheRow:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
+from pitstop.analyze.loading import hint
 from pitstop.analyze.stats import numbered_by, sums
 from pitstop.model import Match
 from pitstop.model.series import HTTP, REPEATED
@@ -66,15 +67,6 @@ def n_plus_one(store: Store, window: Window, service: str | None = None, route: 
         if requests
     ]
     return sorted(rows, key=lambda row: (-row.total_s, row.route, row.statement))
-
-
-def hint(statement: str) -> str:
-    """What to do about `statement`."""
-    del statement
-    return GENERIC
-
-
-GENERIC = "load them at once: a join, or one statement with IN (…) for all of them"
 
 
 def _requests(store: Store, window: Window, service: str | None, route: str | None) -> dict[str, int]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pitstop.model.columns import Traces
 from pitstop.model.series import Series
+from pitstop.store.sqlite.listing import paths_of, rows_from
 from pitstop.store.sqlite.names import series_ids
 
 if TYPE_CHECKING:
@@ -23,12 +24,13 @@ _INSERT = (
     " nbytes, weight, fingerprint, spans, left_out, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _COLUMNS = (
-    "trace.ts, start_ns, duration_ns, trace_id, span_id, parent_id, series.service, trace.host, worker.name,"
+    "ts, start_ns, duration_ns, trace_id, span_id, parent_id, series.service, trace.host, worker.name,"
     " series.tenant, series.kind, series.name, series.outcome, nbytes, reason, weight, fingerprint, trace.spans,"
     " left_out"
 )
 _TABLES = "FROM trace JOIN series ON series.id = trace.series LEFT JOIN worker ON worker.id = trace.worker"
 _BODY = "LEFT JOIN trace_body ON trace_body.id = trace.body"
+_TS, _START_NS, _DURATION_NS = 0, 1, 2
 _NO_BODY = "x''"
 _WITH_BODY = "ifnull(trace_body.spans, x'')"
 
@@ -78,25 +80,16 @@ def traces_of(
     connection: sqlite3.Connection, window: Window, match: TraceMatch, limit: int, slowest: bool, body: bool
 ) -> Traces:
     """The newest or slowest that match; see `pitstop.model.Store`."""
-    conditions = ["trace.ts >= ?", "trace.ts < ?"]
-    values: list[int | str] = [window.start_s, window.end_s]
-    for condition, value in (
-        ("series.service = ?", match.service),
-        ("series.name = ?", match.name),
-        ("reason = ?", match.reason),
-        ("series.outcome = ?", match.outcome),
-        ("duration_ns >= ?", match.min_ns),
-        ("duration_ns < ?", match.max_ns),
+    column = "duration_ns" if slowest else "ts"
+    select = f"SELECT {_COLUMNS}, {_WITH_BODY if body else _NO_BODY} {_TABLES} {_BODY if body else ''}"
+    found: list[tuple[Any, ...]] = []
+    for path, least in rows_from(
+        connection, paths_of(connection, window, match, slowest=slowest), limit, slowest=slowest
     ):
-        if value is not None:
-            conditions.append(condition)
-            values.append(value)
-    order = "duration_ns DESC, start_ns DESC" if slowest else "trace.ts DESC, start_ns DESC"
-    query = (
-        f"SELECT {_COLUMNS}, {_WITH_BODY if body else _NO_BODY} {_TABLES} {_BODY if body else ''}"
-        f" WHERE {' AND '.join(conditions)} ORDER BY {order} LIMIT ?"
-    )
-    return _columns(connection.execute(query, [*values, limit]))
+        found += connection.execute(f"{select} WHERE {path.condition} AND {column} >= ?", (*path.values, least))
+    first = _DURATION_NS if slowest else _TS
+    found.sort(key=lambda row: (row[first], row[_START_NS]), reverse=True)
+    return _columns(found[: max(0, limit)])
 
 
 def trace_of(connection: sqlite3.Connection, trace_id: str) -> Traces:
@@ -105,7 +98,7 @@ def trace_of(connection: sqlite3.Connection, trace_id: str) -> Traces:
     return _columns(connection.execute(query, (packed_hex(trace_id),)))
 
 
-def _columns(rows: Iterable[tuple[int | str | bytes, ...]]) -> Traces:
+def _columns(rows: Iterable[tuple[Any, ...]]) -> Traces:
     out = Traces()
     found = list(rows)
     if found:
