@@ -8,6 +8,7 @@ from pitstop.model.columns import Traces
 from pitstop.model.series import Series
 from pitstop.store.sqlite.listing import paths_of, rows_from
 from pitstop.store.sqlite.names import series_ids
+from pitstop.store.sqlite.tallies import house_value, set_house_value
 
 if TYPE_CHECKING:
     import sqlite3
@@ -73,6 +74,8 @@ def append_traces(
             traces.left_out[n], body_id,
         ))  # fmt: skip
     connection.executemany(_INSERT, rows)
+    more = house_value(connection, "trace_bytes") + sum(map(len, traces.body))
+    set_house_value(connection, "trace_bytes", more)
     return len(rows)
 
 
