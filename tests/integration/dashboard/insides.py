@@ -35,20 +35,23 @@ FINGERPRINTS = ("00000000000000a1", "00000000000000b2")
 TRACE_BIG, TRACE_SLOW, TRACE_FAILED, TRACE_PLAIN = (letter * 32 for letter in "badc")
 
 
+STEP_S = 20
+
+
 class Query(NamedTuple):
     statement: str
     route: str
-    calls: int  # a minute
+    calls: int  # in STEP_S
     ms: float
     rows: int
 
 
 QUERIES = (
-    Query(LINES, CHECKOUT, 590, 14.2, 590),
-    Query(ORDER, CHECKOUT, 10, 6.0, 10),
-    Query(PAID, CHECKOUT, 10, 22.0, 10),
-    Query(ITEM, PRODUCT, 120, 3.1, 120),
-    Query(ITEM, CHECKOUT, 12, 3.4, 12),
+    Query(LINES, CHECKOUT, 177, 14.2, 177),
+    Query(ORDER, CHECKOUT, 3, 6.0, 3),
+    Query(PAID, CHECKOUT, 3, 22.0, 3),
+    Query(ITEM, PRODUCT, 40, 3.1, 40),
+    Query(ITEM, CHECKOUT, 4, 3.4, 4),
     Query(HOSTILE, f"GET /{XSS}", 3, 1.0, 0),
 )
 
@@ -73,7 +76,7 @@ def fill(store: Store, now: int) -> None:
 def _rollups(now: int) -> Rollups:
     draw = np.random.default_rng(3)
     rows = Rollups()
-    for ts in range(now - 5400, now - 60, 60):
+    for ts in range(now - 5400, now - 60, STEP_S):
         slower = 2.2 if ts > now - 1800 else 1.0
         for query in QUERIES:
             ns = int(query.ms * MS * slower * draw.normal(1, 0.06))
@@ -89,20 +92,20 @@ def _rollups(now: int) -> Rollups:
         add(rows, ts, _series("http_client", "POST payments.example", CHECKOUT, "200"), 10, 270 * MS)
         add(rows, ts, _series("http_client", "POST payments.example", CHECKOUT, "error"), 1, 900 * MS)
         for part, route, count, ms in (
-            ("db", CHECKOUT, 60, 260),
-            ("http_client", CHECKOUT, 60, 90),
-            ("pool_wait", CHECKOUT, 30, 40),
-            ("cache", CHECKOUT, 60, 4),
+            ("db", CHECKOUT, 21, 260),
+            ("http_client", CHECKOUT, 21, 90),
+            ("pool_wait", CHECKOUT, 10, 40),
+            ("cache", CHECKOUT, 21, 4),
             ("gc", CHECKOUT, 3, 8),
-            ("db", PRODUCT, 60, 24),
-            ("cache", PRODUCT, 60, 6),
-            ("template", PRODUCT, 60, 9),
-            ("loop_wait", MENU, 60, 12),
+            ("db", PRODUCT, 21, 24),
+            ("cache", PRODUCT, 21, 6),
+            ("template", PRODUCT, 21, 9),
+            ("loop_wait", MENU, 21, 12),
         ):
-            add(rows, ts, _series("part", part, route, ""), count, int(ms * MS * slower * 0.12))
-        add(rows, ts, _series("n_plus_one", LINES, CHECKOUT, LINES_AT), 10, int(838 * MS * slower), 590)
-        add(rows, ts, _series("error", FINGERPRINTS[0], CHECKOUT, "KeyError"), 2, 40 * MS)
-        if ts % 600 < 60:
+            add(rows, ts, _series("part", part, route, ""), count, int(ms * MS * slower * 0.05))
+        add(rows, ts, _series("n_plus_one", LINES, CHECKOUT, LINES_AT), 3, int(838 * MS * slower), 177)
+        add(rows, ts, _series("error", FINGERPRINTS[0], CHECKOUT, "KeyError"), 1, 40 * MS)
+        if ts % 600 < STEP_S:
             add(rows, ts, _series("error", FINGERPRINTS[1], f"GET /{XSS}", f"Evil{XSS}"), 1, 4 * MS)
     return rows
 
