@@ -88,6 +88,20 @@ const kinds = {
     option.tooltip.formatter = ({ data }) => tip(data[0] / 1000, [[`${format.duration(data[1])} – ${format.duration(data[2])}`, `${format.count(data[3])} requests`, "p99"]]);
     return { option };
   },
+  stack(d) {
+    const [scale, unit] = unitOf(most(d.total));
+    const option = frame({ ...range(), y: { axisLabel: { color: color("faint"), fontSize: 11, formatter: (v) => format.figures(v) } } });
+    option.series = d.layers.map((one) => ({ ...line(one.name, one.color, pairs(d.ts, one.values, scale), { width: 0 }), stack: "all", areaStyle: { color: color(one.color), opacity: 0.88 } }));
+    if (option.series.length) option.series[0].markLine = markLines(false);
+    option.tooltip.formatter = ([first]) => tip(d.ts[first.dataIndex], [...d.layers.toReversed().map((one) => [one.name, format.duration(one.values[first.dataIndex]), one.color]), ["together", format.duration(d.total[first.dataIndex]), "avg"]]);
+    return { option, note: `${unit} a request` };
+  },
+  counts(d) {
+    const option = frame({ ...range(), y: { minInterval: 1, axisLabel: { color: color("faint"), fontSize: 11, formatter: (v) => format.count(v) } } });
+    option.series = [{ name: d.name, type: "bar", data: pairs(d.ts, d.values).map(([t, v]) => [t + d.step_s * 500, v]), itemStyle: { color: color(d.color) }, barMaxWidth: 14, silent: true, emphasis: { disabled: true }, markLine: markLines(true) }];
+    option.tooltip.formatter = ([first]) => tip(d.ts[first.dataIndex], [[d.name, format.count(d.values[first.dataIndex]), d.color]]);
+    return { option };
+  },
   lines(d) {
     const writers = { bytes: format.bytes, ratio: format.ratio, s: format.duration, count: format.count };
     const write = writers[d.unit];
@@ -152,6 +166,7 @@ function show(entry, data) {
   const small = document.querySelector(`[data-note="${CSS.escape(entry.plot.dataset.chart)}"]`);
   if (note && small) small.textContent = note;
   const legend = document.querySelector(`[data-legend="${CSS.escape(entry.plot.dataset.chart)}"]`);
+  if (legend && data.kind === "stack") legend.replaceChildren(...data.layers.map((one) => { const mark = el("i"); mark.style.borderColor = color(one.color); return el("span", {}, mark, one.name); }));
   if (legend && data.kind === "lines") legend.replaceChildren(...data.lines.slice(0, 6).map((one) => { const mark = el("i"); mark.style.borderColor = color(one.color); return el("span", {}, mark, one.name); }));
 }
 
@@ -196,6 +211,8 @@ export function table(key) {
   if (d.kind === "latency") return { head: ["Time", "Average", "P50", "P95", "P99"], rows: d.ts.map((t, i) => [time(t), ...[d.mean, d.p50, d.p95, d.p99].map((v) => format.duration(v[i]))]) };
   if (d.kind === "traffic") return { head: ["Time", "Requests, /s", "Errors, /s"], rows: d.ts.map((t, i) => [time(t), format.rate(d.rate[i]), format.rate(d.errors[i])]) };
   if (d.kind === "heatmap") return { head: ["Time", "Longer than", "Up to", "Requests"], rows: d.cells.map(([c, r, n]) => [time(d.ts[c]), format.duration(d.lower[r]), format.duration(d.upper[r]), format.count(n)]) };
+  if (d.kind === "stack") return { head: ["Time", ...d.layers.map((one) => one.name), "Together"], rows: d.ts.map((t, i) => [time(t), ...d.layers.map((one) => format.duration(one.values[i])), format.duration(d.total[i])]) };
+  if (d.kind === "counts") return { head: ["Time", d.name], rows: d.ts.map((t, i) => [time(t), format.count(d.values[i])]) };
   const write = { bytes: format.bytes, ratio: format.ratio, s: format.duration, count: format.count }[d.unit];
   return { head: ["Time", "Worker", "Value"], rows: d.lines.flatMap((one) => one.ts.map((t, i) => [time(t), one.name, write(one.values[i])])) };
 }
