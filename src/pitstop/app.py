@@ -9,14 +9,17 @@ import time
 from typing import TYPE_CHECKING
 
 from pitstop.instrument import live
+from pitstop.instrument.loop import LOOP
 from pitstop.instrument.options import OPTIONS
 from pitstop.instrument.probe import Probe
-from pitstop.instrument.runtime import LOOP, RuntimeSampler
+from pitstop.instrument.runtime import RuntimeSampler
 from pitstop.model.errors import PitstopError, SettingError, StoreError
 from pitstop.model.settings import Settings, resolve
 from pitstop.record.governor import Governor
+from pitstop.record.profiler import Profiler
 from pitstop.record.recorder import RECORDER
 from pitstop.rollup.flusher import Flusher
+from pitstop.rollup.native import allocate_lock, start_thread
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,6 +45,7 @@ class _Wiring:
         self.flusher: Flusher | None = None
         self.store: Store | None = None
         self.sampler: RuntimeSampler | None = None
+        self.profiler: Profiler | None = None
         self.house_at_s = 0.0
         self.hooked = False
 
@@ -109,10 +113,14 @@ def init(**arguments: object) -> None:
     )
     sampler = _wiring.sampler = RuntimeSampler() if settings.flag("runtime") else None
 
+    profiler = _wiring.profiler = _profiler(settings)
+
     def sample(cost: Cost) -> dict[str, float]:
         gauges = governor.account(cost.roots, cost.cpu_s, cost.elapsed_s)
         if sampler is not None:
             gauges.update(sampler.sample())
+        if profiler is not None:
+            gauges.update(profiler.gauges())
         return gauges
 
     flusher = Flusher(
@@ -120,7 +128,8 @@ def init(**arguments: object) -> None:
         _append,
         service=service_name(settings),
         sample=sample,
-        started=_flush_when_multiprocessing_ends,
+        started=_when_the_flusher_starts,
+        profiles=None if profiler is None else profiler.profiles,
     )
     _wiring.flusher = flusher
     RECORDER.capacity = int(settings.number("buffer_size"))
@@ -134,6 +143,27 @@ def init(**arguments: object) -> None:
         atexit.register(shutdown)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=_after_fork)
+
+
+def _profiler(settings: Settings) -> Profiler | None:
+    if settings.number("profile_hz") == 0:
+        return None
+    LOOP.wanted = True
+
+    def event(kind: str, text: str) -> None:
+        if _wiring.flusher is not None:
+            _wiring.flusher.event(kind, text)
+
+    return Profiler(
+        settings.number("profile_hz"),
+        service=service_name(settings),
+        start_thread=start_thread,
+        allocate_lock=allocate_lock,
+        budget=settings.number("overhead_budget"),
+        beat=LOOP,
+        event=event,
+        shed=lambda: not RECORDER.spans_on,
+    )
 
 
 def _append(batch: Batch) -> None:
@@ -168,8 +198,17 @@ def _after_fork() -> None:
     RECORDER.reset_after_fork()
     live.reset_after_fork()
     LOOP.reset_after_fork()
+    if _wiring.profiler is not None:
+        _wiring.profiler.reset_after_fork()
     if _wiring.flusher is not None:
         _wiring.flusher.reset_after_fork()
+
+
+def _when_the_flusher_starts() -> None:
+    """In a request of the host, once in each process."""
+    if _wiring.profiler is not None:
+        _wiring.profiler.start()
+    _flush_when_multiprocessing_ends()
 
 
 def _flush_when_multiprocessing_ends() -> None:
@@ -191,6 +230,8 @@ def autostart() -> None:
 
 def flush(timeout_s: float = EXIT_FLUSH_S) -> bool:
     """Write what is recorded so far; whether all of it was written within `timeout_s`, seconds. True when off."""
+    if _wiring.profiler is not None:
+        _wiring.profiler.hand_over()
     return _wiring.flusher is None or _wiring.flusher.flush(timeout_s)
 
 
@@ -198,9 +239,11 @@ def shutdown(timeout_s: float = EXIT_FLUSH_S) -> bool:
     """End recording: flush, stop the thread, close the store; whether all was written. `init` starts it again."""
     flusher, store = _wiring.flusher, _wiring.store
     RECORDER.on = False
+    if _wiring.profiler is not None:
+        _wiring.profiler.stop()
     done = flusher is None or flusher.stop(timeout_s)
     RECORDER.nudge = RECORDER.flush = None
-    _wiring.flusher = _wiring.store = None
+    _wiring.flusher = _wiring.store = _wiring.profiler = None
     if _wiring.sampler is not None:
         _wiring.sampler.close()
         _wiring.sampler = None

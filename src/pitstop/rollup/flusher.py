@@ -15,7 +15,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pitstop.model.clock import SystemClock
-from pitstop.model.columns import Batch, Events, Samples
+from pitstop.model.columns import Batch, Events, Profiles, Samples
 from pitstop.model.errors import StoreError, StoreNewerError
 from pitstop.model.record import END_NS
 from pitstop.rollup.fold import Fold
@@ -69,6 +69,7 @@ class Flusher:
     `drain` is called by one thread at a time; `append` writes a batch or raises StoreError; `sample` returns gauges of
     the process and is told what the flusher itself has cost. Neither may block for long, but nobody waits if they do.
     `started` is called in a request of the host when the thread is about to start, once in every process.
+    `profiles` returns the stacks sampled since its last call; it is called once a batch.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class Flusher:
         service: str,
         sample: Callable[[Cost], Mapping[str, float]] = lambda _: {},
         started: Callable[[], None] = lambda: None,
+        profiles: Callable[[], Profiles] | None = None,
         clock: Clock | None = None,
         interval_s: float = INTERVAL_S,
     ) -> None:
@@ -90,6 +92,7 @@ class Flusher:
         self._append = append
         self._sample = sample
         self._started = started
+        self._profiles = profiles
         self._clock: Clock = clock or SystemClock()
         self._start_afresh()
 
@@ -255,14 +258,23 @@ class Flusher:
                 samples.name.append(name)
                 samples.value.append(value)
         rollups = self._fold.take()
+        profiles = self._sampled()
         events, self._events = self._events, Events()
-        if not (len(rollups) or len(samples) or len(events)):
+        if not (len(rollups) or len(samples) or len(events) or len(profiles)):
             return
         self._seq += 1
-        self._waiting.append(Batch(self.worker, self._seq, rollups, samples, events))
+        self._waiting.append(Batch(self.worker, self._seq, rollups, samples, events, profiles=profiles))
         if len(self._waiting) > WAITING_BATCHES:
             lost = self._waiting.popleft()
             self.dropped += sum(lost.rollups.count)
+
+    def _sampled(self) -> Profiles:
+        if self._profiles is not None:
+            try:
+                return self._profiles()
+            except Exception as error:  # noqa: BLE001  stacks must not cost the figures
+                self._complain(f"taking the sampled stacks failed: {error!r}")
+        return Profiles()
 
     def _all_gauges(self, elapsed_s: float) -> dict[str, float]:
         cost = Cost(self._roots, self._cpu_s, elapsed_s)
