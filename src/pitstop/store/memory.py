@@ -17,9 +17,12 @@ from pitstop.model.columns import Batch, Events, Rollups, Samples
 from pitstop.model.errors import StoreUnavailableError
 from pitstop.model.protocols import StoreSize, TableSize, Upkeep
 from pitstop.rollup.codec import decode, encode
+from pitstop.store.memory_inside import Inside
 
 if TYPE_CHECKING:
+    from pitstop.model.columns import Errors, Profiles, Traces
     from pitstop.model.series import Match, Series
+    from pitstop.model.trace import TraceMatch
     from pitstop.model.window import Window
 
 DEFAULT_RETENTION_S = 90 * 86_400
@@ -78,6 +81,7 @@ class MemoryStore:
         self._rollups: dict[int, Tier] = {step_s: {} for step_s, _ in TIERS}
         self._samples: dict[int, dict[Gauge, float]] = {}
         self._events: list[tuple[int, str, str, str]] = []
+        self._inside = Inside()
         self._marks = {step_s: 0 for step_s, _ in TIERS}  # what is older than a tier's mark is kept coarser
         self._holder = ""
         self._taken_s = self._until_s = 0.0
@@ -103,6 +107,7 @@ class MemoryStore:
             self._events += zip(events.ts, events.service, events.kind, events.text, strict=True)
             if events.ts:
                 self._events.sort(key=lambda event: event[0])
+            self._inside.add(batch)
 
     def _row(self, ts: int, series: Series) -> _Row:
         """The row that an operation of `ts` belongs to: of the finest tier that is still kept there."""
@@ -156,6 +161,30 @@ class MemoryStore:
             out.ts, out.service, out.kind, out.text = map(list, zip(*chosen, strict=True))
         return out
 
+    def traces(
+        self, window: Window, match: TraceMatch, *, limit: int = 100, slowest: bool = False, body: bool = False
+    ) -> Traces:
+        """Kept traces that started in `window`, newest (or slowest) first; see `pitstop.model.Store`."""
+        with self._open():
+            return self._inside.traces_of(window, match, limit, slowest=slowest, body=body)
+
+    def trace(self, trace_id: str) -> Traces:
+        """Every kept part of one trace with its spans, oldest first."""
+        with self._open():
+            return self._inside.trace_of(trace_id)
+
+    def errors(self, window: Window, *, service: str | None = None, route: str | None = None) -> Errors:
+        """The newest row of each failure of a route seen in `window`, newest first."""
+        with self._open():
+            return self._inside.errors_of(window, service, route)
+
+    def profiles(
+        self, window: Window, *, service: str | None = None, route: str | None = None, mode: str | None = None
+    ) -> Profiles:
+        """Stacks sampled in `window`, added up; see `pitstop.model.Store`."""
+        with self._open():
+            return self._inside.profiles_of(window, service, route, mode)
+
     def services(self) -> list[str]:
         """Every service that is still kept, sorted."""
         with self._open():
@@ -163,7 +192,8 @@ class MemoryStore:
                 series.service for tier in self._rollups.values() for rows in tier.values() for series in rows
             }
             of_samples = {gauge[0] for gauges in self._samples.values() for gauge in gauges}
-        return sorted((of_rollups | of_samples) - {""})
+            of_inside = self._inside.services()
+        return sorted((of_rollups | of_samples | of_inside) - {""})
 
     def lease(self, holder: str, ttl_s: float) -> bool:
         """Take or renew the right to keep house; False when another holder has it."""
@@ -216,7 +246,7 @@ class MemoryStore:
             for ts in old_samples:
                 del self._samples[ts]
             del self._events[:old_events]
-        return rows
+        return rows + self._inside.cut(before_s, dry_run=dry_run)
 
     def checkpoint(self) -> int:
         """Nothing: there is no log."""
@@ -249,6 +279,7 @@ class MemoryStore:
                 tier.clear()
             self._samples.clear()
             self._events.clear()
+            self._inside = Inside()
 
     def _open(self) -> threading.RLock:
         if self.closed:

@@ -40,7 +40,7 @@ class Tier(NamedTuple):
 
     def kept_from_s(self, now_s: int, retention_s: int) -> int:
         """The oldest moment worth keeping here."""
-        if self.step_s == DAY_S:
+        if self.step_s == DAY_S and self.kept_s:
             return now_s - max(self.kept_s, retention_s)
         return now_s - (min(self.kept_s, retention_s) or retention_s)
 
@@ -62,8 +62,15 @@ SAMPLE_TIERS = (
     Tier("sample_10", 10, 48 * HOUR_S, key="ts, gauge"),
     Tier("sample_60", 60, 0, key="ts, gauge"),
 )
-TIERS = {tier.name: tier for tier in (*ROLLUP_TIERS, *SAMPLE_TIERS)}
-KEYS = {**{name: tier.key for name, tier in TIERS.items()}, "event": "ts, worker, seq, n"}
+PROFILE_TIERS = (
+    Tier("profile_60", 60, 24 * HOUR_S, key="ts, source, worker, seq", packed=True),
+    Tier("profile_3600", HOUR_S, 14 * DAY_S, key="ts, source, worker, seq", packed=True),
+    Tier("profile_86400", DAY_S, 0, key="ts, source, worker, seq", packed=True),
+)
+TIERS = {tier.name: tier for tier in (*ROLLUP_TIERS, *SAMPLE_TIERS, *PROFILE_TIERS)}
+LISTS = ("event", "trace", "error")
+"""Tables of single rows that are never folded."""
+KEYS = {**{name: tier.key for name, tier in TIERS.items()}, **dict.fromkeys(LISTS, "ts, worker, seq, n")}
 """The primary key of every table that grows."""
 
 

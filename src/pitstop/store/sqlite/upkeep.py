@@ -16,7 +16,17 @@ from pitstop.store.sqlite import fold
 from pitstop.store.sqlite.compact import compact
 from pitstop.store.sqlite.connection import nap
 from pitstop.store.sqlite.tidy import tidy
-from pitstop.store.sqlite.tiers import DAY_S, HOUR_S, KEYS, ROLLUP_TIERS, SAMPLE_TIERS, TIERS, Tier
+from pitstop.store.sqlite.tiers import (
+    DAY_S,
+    HOUR_S,
+    KEYS,
+    LISTS,
+    PROFILE_TIERS,
+    ROLLUP_TIERS,
+    SAMPLE_TIERS,
+    TIERS,
+    Tier,
+)
 from pitstop.store.sqlite.write import count_rows, read_reaches
 
 if TYPE_CHECKING:
@@ -115,8 +125,8 @@ class House:
         """Delete, at most ROUND_BITES bites, what is kept no longer; the number of rows."""
         with self._connections.read() as connection:
             reaches = read_reaches(connection)
-        floors = {"event": now_s - retention_s}
-        for tiers in (ROLLUP_TIERS, SAMPLE_TIERS):
+        floors = dict.fromkeys(LISTS, now_s - retention_s)
+        for tiers in (ROLLUP_TIERS, SAMPLE_TIERS, PROFILE_TIERS):
             for tier, after in zip(tiers, (*tiers[1:], None), strict=True):
                 limit = tier.kept_from_s(now_s, retention_s)
                 mark_s = reaches[(after or tier).name].mark_s
@@ -127,7 +137,7 @@ class House:
         """Delete everything that ends before `before_s`, folded or not, and names left over; the number of rows."""
         floors = self._prune_floors(before_s)
         with self._connections.write() as connection:
-            for tiers in (ROLLUP_TIERS, SAMPLE_TIERS):
+            for tiers in (ROLLUP_TIERS, SAMPLE_TIERS, PROFILE_TIERS):
                 for tier in tiers[1:]:
                     mark_s = before_s // tier.step_s * tier.step_s
                     raised = "UPDATE tier SET mark_s = ? WHERE name = ? AND mark_s < ?"
@@ -153,8 +163,8 @@ class House:
             return sum(int(connection.execute(query, (at_s,)).fetchone()[0]) for query, at_s in queries.items())
 
     def _prune_floors(self, before_s: int) -> dict[str, int]:
-        floors = {"event": before_s}
-        for tiers in (ROLLUP_TIERS, SAMPLE_TIERS):
+        floors = dict.fromkeys(LISTS, before_s)
+        for tiers in (ROLLUP_TIERS, SAMPLE_TIERS, PROFILE_TIERS):
             for tier, after in zip(tiers, (*tiers[1:], None), strict=True):
                 floors[tier.name] = _aligned(before_s, tier, after)
         return floors
