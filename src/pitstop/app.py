@@ -136,7 +136,7 @@ def init(**arguments: object) -> None:
     RECORDER.keep_recent(int(settings.number("recent_size")))
     RECORDER.shed(spans_on=True, sample_rate=settings.number("sample_rate"))
     RECORDER.nudge = flusher.nudge
-    RECORDER.flush = flusher.flush
+    RECORDER.flush = flush
     RECORDER.on = True
     if not _wiring.hooked:
         _wiring.hooked = True

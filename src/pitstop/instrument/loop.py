@@ -41,7 +41,7 @@ class LoopBeat:
         self.loop: AbstractEventLoop | None = None
         self.beat_ns = 0
         self.due_ns = 0
-        self.ran: set[Operation] = set()
+        self.ran: dict[Operation, int] = {}
         self._most_ns = 0
 
     def watch(self) -> None:
@@ -79,17 +79,18 @@ class LoopBeat:
         self._most_ns = max(self._most_ns, late_ns)
         ran = self.ran
         if ran:
-            self.ran = set()
+            self.ran = {}
             if late_ns >= LATE_NS:
                 self._file(ran, self.due_ns, now_ns)
         self._schedule(loop)
 
-    def _file(self, ran: set[Operation], due_ns: int, now_ns: int) -> None:
-        """Who is in flight and was not seen at work has waited since the beat was due, or since it began."""
+    def _file(self, ran: dict[Operation, int], due_ns: int, now_ns: int) -> None:
+        """Who is in flight has waited since the beat was due, or since it began or was last seen at work."""
         try:
             for op in list(IN_FLIGHT):
-                if op.kind == HTTP and op not in ran and not op.end_ns and _in_loop(op):
-                    child = Operation(LOOP_WAIT, max(due_ns, op.start_ns))
+                start_ns = max(due_ns, op.start_ns, ran.get(op, 0))
+                if op.kind == HTTP and now_ns - start_ns >= LATE_NS and not op.end_ns and _in_loop(op):
+                    child = Operation(LOOP_WAIT, start_ns)
                     child.name, child.outcome, child.root, child.parent = WAITED_FOR, "ok", op, op
                     child.end_ns = now_ns
                     self.recorder.finish_child(child)
@@ -111,7 +112,7 @@ class LoopBeat:
         """A child has a loop of its own."""
         self.loop = None
         self.beat_ns = 0
-        self.ran = set()
+        self.ran = {}
         self.wanted = True
 
 

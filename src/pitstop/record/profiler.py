@@ -161,7 +161,7 @@ class Profiler:
         jitter = 0.0
         before_ns = perf_counter_ns()
         cpu_s = time.thread_time()
-        next_find_ns = 0
+        modules = 0
         try:
             while os.getpid() == pid:
                 jitter = (jitter + _GOLDEN) % 1.0
@@ -174,8 +174,8 @@ class Profiler:
                 self.looks += 1
                 self.late += elapsed_ns > LATE * planned_s * 1e9
                 try:
-                    if now_ns > next_find_ns:
-                        next_find_ns = now_ns + 1_000_000_000
+                    if modules != len(sys.modules):
+                        modules = len(sys.modules)
                         if find_foreign():
                             forget()
                     self._take(now_ns, elapsed_ns)

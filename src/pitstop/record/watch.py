@@ -7,6 +7,7 @@ seen, what holds it for 100 ms most likely; its length is known to within two lo
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pitstop.record.tally import BLOCKED, LONGEST_S, route_of
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
     from pitstop.record.stacks import Stack
 
 BLOCKED_NS = 100_000_000  # without a beat: what a person notices (issue 3); asyncio's own debug mode uses the same
+_KNOWS_TASKS = sys.version_info >= (3, 12)  # before, uvloop's tasks do not tell whose they are, nor who waits for them
 LATE_NS = 10_000_000  # after it was due a beat is late: what is in flight then waits for the loop
+ALL_THE_TIME = 1 << 62
 SAME_AGAIN_S = 60.0  # the same line in the same route is told once in this time
 MOST_EVENTS = 10  # in that time, of all
 
@@ -26,14 +29,15 @@ MOST_EVENTS = 10  # in that time, of all
 class Beat(Protocol):
     """The heartbeat of a loop: `beat_ns` the last one (0: none), `due_ns` the next, `ident` the loop's thread.
 
-    `ran` collects the requests that were seen at work while it was late: those did not wait for it.
+    `ran` collects the requests that were seen at work while it was late, in other threads, and when that was last: they
+    did not wait for it until then. Who held the loop never did, and has `ALL_THE_TIME`.
     """
 
     ident: int
     loop: Any
     beat_ns: int
     due_ns: int
-    ran: set[Operation]
+    ran: dict[Operation, int]
 
     def alive(self) -> bool:
         """Whether the loop runs at all."""
@@ -89,9 +93,10 @@ class Watch:
         self._busy_since_ns = self._busy_since_ns or max(now_ns - elapsed_ns // 2, beat.beat_ns)
         if now_ns < beat.due_ns + LATE_NS:
             return ()
-        for other in threads.values():
-            if other.op is not None:
-                beat.ran.add(other.op.root or other.op)
+        for other in threads.values() if _KNOWS_TASKS or stack.owner_at >= 0 else ():
+            root = other.op and (other.op.root or other.op)
+            if root is not None and beat.ran.get(root) != ALL_THE_TIME:
+                beat.ran[root] = ALL_THE_TIME if other is thread else now_ns
         if now_ns - beat.beat_ns <= BLOCKED_NS or not beat.alive():
             return ()
         if self._blockage is None:
