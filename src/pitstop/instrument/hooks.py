@@ -123,6 +123,12 @@ def _werkzeug(module: Any) -> None:
     patches.replace(module.BaseWSGIServer, "__init__", servers.werkzeug_init)
 
 
+def _anyio(module: Any) -> None:
+    from pitstop.instrument import anyio, patches  # noqa: PLC0415
+
+    patches.replace(module.AsyncIOBackend, "run_sync_in_worker_thread", anyio.run_sync)
+
+
 HOOKS: dict[str, tuple[str, Callable[[Any], None]]] = {
     "starlette.applications": ("starlette", _starlette),
     "fastapi.applications": ("fastapi", _fastapi),
@@ -142,6 +148,7 @@ HOOKS: dict[str, tuple[str, Callable[[Any], None]]] = {
     "granian.server.embed": ("granian", _granian),
     "wsgiref.simple_server": ("wsgiref", _wsgiref),
     "werkzeug.serving": ("werkzeug", _werkzeug),
+    "anyio._backends._asyncio": ("anyio", _anyio),
 }
 """Module to wait for, the integration it belongs to, and what patches it."""
 
@@ -150,6 +157,7 @@ SERVERS = frozenset({"uvicorn", "gunicorn", "hypercorn", "granian", "wsgiref", "
 OLDEST = {
     "starlette": (0, 40), "fastapi": (0, 115), "flask": (3, 0), "django": (4, 2), "litestar": (2, 13),
     "uvicorn": (0, 34), "gunicorn": (23, 0), "hypercorn": (0, 17), "granian": (2, 0), "werkzeug": (3, 0),
+    "anyio": (4, 0),
 }  # fmt: skip
 """The oldest versions that are supported: docs/instrument.md."""
 

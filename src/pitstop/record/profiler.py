@@ -18,7 +18,7 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING, Protocol
 
 from pitstop.record.owners import find_foreign
-from pitstop.record.sampler import Sampler
+from pitstop.record.sampler import CPU_CLOCKS, Sampler
 from pitstop.record.stacks import forget
 from pitstop.record.tally import Tally
 from pitstop.record.watch import Watch
@@ -104,8 +104,12 @@ class Profiler:
             return
         import _thread  # noqa: PLC0415
 
+        known_ids = self._sampler.known_ids
+        threading = sys.modules.get("threading")
+        if threading is not None and CPU_CLOCKS:  # Linux: the first thread's id is the process's; a fork changes it
+            known_ids[threading.main_thread().ident or 0] = os.getpid()
         # under gevent `threading` knows greenlets and not the thread they run in, which is this one
-        self._sampler.known_ids[_real_ident()] = _thread.get_native_id()
+        known_ids[_real_ident()] = _thread.get_native_id()
         self.running = True
         try:
             self._ended.acquire()

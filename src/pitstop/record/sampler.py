@@ -49,7 +49,7 @@ class Sampler:
         self.me = 0
         self.threads: dict[int, _Thread] = {}
         self.doubtful: list[_Thread] = []
-        self.known_ids: dict[int, int] = {}  # the kernel's, of threads that `threading` does not know by theirs
+        self.known_ids: dict[int, int] = {}  # the kernel's, where that of `threading` is none or, after a fork, wrong
         self._beat = beat
 
     def look(self, elapsed_ns: int) -> list[Sample]:  # noqa: C901  a call for each thread costs as much as the rest
@@ -66,8 +66,11 @@ class Sampler:
             thread = threads.get(ident)
             if thread is None:
                 thread = threads[ident] = _Thread()
-            known = named.get(ident)
-            used_ns = self._cpu_used(thread, known.native_id if known is not None else self.known_ids.get(ident))
+            native_id = self.known_ids.get(ident)
+            if native_id is None:
+                known = named.get(ident)
+                native_id = None if known is None else known.native_id
+            used_ns = self._cpu_used(thread, native_id)
             stack = thread.stack
             ran = used_ns > 0
             if stack is None or used_ns:
@@ -104,6 +107,7 @@ class Sampler:
             cpu_ns = time.clock_gettime_ns(thread.clock)
         except OSError:  # it has just ended
             thread.clock = 0
+            self.known_ids = {ident: known for ident, known in self.known_ids.items() if known != native_id}
             return -1
         used_ns = cpu_ns - thread.cpu_ns if thread.cpu_ns else -1
         thread.cpu_ns = cpu_ns
