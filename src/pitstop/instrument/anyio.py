@@ -1,7 +1,7 @@
 """anyio (≥ 4.0): how long a sync view of Starlette or FastAPI waits for a thread.
 
-From the call of `anyio.to_thread.run_sync` to the function's start: the limiter's queue (40 threads by default), starting
-a thread where none is idle, and the wait for it to get to run. Filed as ``pool_wait`` / ``threads`` below the request.
+From the call of `anyio.to_thread.run_sync` to the function's start: the limiter's queue (40 threads by default), a new
+thread where none is idle, and its wait to get to run. Filed as ``pool_wait`` / ``threads`` below the request.
 """
 
 from __future__ import annotations
