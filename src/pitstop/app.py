@@ -13,6 +13,7 @@ from pitstop.instrument.loop import LOOP
 from pitstop.instrument.options import OPTIONS
 from pitstop.instrument.probe import Probe
 from pitstop.instrument.runtime import RuntimeSampler
+from pitstop.model.columns import Profiles
 from pitstop.model.errors import PitstopError, SettingError, StoreError
 from pitstop.model.settings import Settings, resolve
 from pitstop.record.governor import Governor
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from pitstop.model.columns import Batch
     from pitstop.model.protocols import Store
+    from pitstop.record.burst import Desk
     from pitstop.rollup.flusher import Cost
 
 SETTINGS_FILE = "pitstop.toml"
@@ -46,6 +48,7 @@ class _Wiring:
         self.store: Store | None = None
         self.sampler: RuntimeSampler | None = None
         self.profiler: Profiler | None = None
+        self.desk: Desk | None = None
         self.house_at_s = 0.0
         self.hooked = False
 
@@ -129,7 +132,7 @@ def init(**arguments: object) -> None:
         service=service_name(settings),
         sample=sample,
         started=_when_the_flusher_starts,
-        profiles=None if profiler is None else profiler.profiles,
+        profiles=None if profiler is None else _profiles,
     )
     _wiring.flusher = flusher
     RECORDER.capacity = int(settings.number("buffer_size"))
@@ -166,6 +169,20 @@ def _profiler(settings: Settings) -> Profiler | None:
     )
 
 
+def _profiles() -> Profiles:
+    """Stacks for the flusher's thread, which also looks whether somebody asks for more of them."""
+    profiler, desk = _wiring.profiler, _wiring.desk
+    if profiler is None:
+        return Profiles()
+    if desk is None:
+        from pitstop.record.burst import Desk  # noqa: PLC0415  not on the path of importing
+
+        desk = _wiring.desk = Desk(profiler.service, profiler.burst, profiler.finish_burst)
+    if not profiler.stopped:
+        desk.poll()
+    return profiler.profiles()
+
+
 def _append(batch: Batch) -> None:
     store = _wiring.store
     if store is None:
@@ -198,6 +215,7 @@ def _after_fork() -> None:
     RECORDER.reset_after_fork()
     live.reset_after_fork()
     LOOP.reset_after_fork()
+    _wiring.desk = None
     if _wiring.profiler is not None:
         _wiring.profiler.reset_after_fork()
     if _wiring.flusher is not None:
@@ -243,7 +261,9 @@ def shutdown(timeout_s: float = EXIT_FLUSH_S) -> bool:
         _wiring.profiler.stop()
     done = flusher is None or flusher.stop(timeout_s)
     RECORDER.nudge = RECORDER.flush = None
-    _wiring.flusher = _wiring.store = _wiring.profiler = None
+    if _wiring.desk is not None:
+        _wiring.desk.close()
+    _wiring.flusher = _wiring.store = _wiring.profiler = _wiring.desk = None
     if _wiring.sampler is not None:
         _wiring.sampler.close()
         _wiring.sampler = None

@@ -86,6 +86,7 @@ class Profiler:
         self.tally = Tally(self._allocate_lock(), self.service)
         self.extra: Tally | None = None  # takes everything, too, while somebody has asked for it
         self.extra_hz = 0.0
+        self._extra_until_ns = 0
         self._final = False
         self._watch = Watch(self._beat)
         self._sampler = Sampler(self._beat)
@@ -129,6 +130,19 @@ class Profiler:
         """Do not sleep out what was planned."""
         with suppress(RuntimeError):  # awake already
             self._wake.release()
+
+    def burst(self, seconds: float, hz: float) -> Tally:
+        """Sample at `hz`, whatever that costs, for `seconds`; what collects it apart from the rest."""
+        extra = Tally(self._allocate_lock(), self.service)
+        self.extra_hz = hz
+        self._extra_until_ns = perf_counter_ns() + int(seconds * 1e9)
+        self.extra = extra
+        self.look_soon()
+        return extra
+
+    def finish_burst(self) -> None:
+        """Go on as before."""
+        self.extra = None
 
     def hand_over(self) -> None:
         """Let the next `profiles` give everything."""
@@ -193,7 +207,7 @@ class Profiler:
 
     def _period_s(self) -> float:
         """So long that one look's cost is within the budget."""
-        if self.extra is not None:
+        if self.extra is not None and perf_counter_ns() < self._extra_until_ns:
             return 1 / self.extra_hz
         period_s = max(1 / self.hz, self.cost_s / self.budget)
         return min(period_s * SHED if self._shed() else period_s, SLOWEST_S)
@@ -211,7 +225,7 @@ class Profiler:
         now_s = time.time()
         self.tally.add(samples, now_s)
         extra = self.extra
-        if extra is not None:
+        if extra is not None and now_ns < self._extra_until_ns:
             extra.add(samples, now_s)
 
     def _complain(self, error: Exception) -> None:
