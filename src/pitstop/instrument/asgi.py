@@ -12,12 +12,13 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
 from pitstop.instrument.live import FAILED, IN_FLIGHT, MARK, fault, flush_at_end, note_failure
+from pitstop.instrument.loop import LOOP
 from pitstop.instrument.names import BY_METHOD, CLIENT_LEFT, OUTCOMES, SERVER_ERROR
 from pitstop.instrument.options import OPTIONS
-from pitstop.instrument.runtime import LOOP
 from pitstop.instrument.websocket import record_websocket
 from pitstop.model.series import HTTP, STAGE
 from pitstop.record.operation import Operation, reset_current, set_current
+from pitstop.record.owners import owned
 from pitstop.record.recorder import RECORDER
 
 if TYPE_CHECKING:
@@ -178,6 +179,13 @@ class _Request(Operation):
         """The caller's Host header."""
         return next((value for name, value in self.scope["headers"] if name == b"host"), b"").decode("latin-1")
 
+    def name_so_far(self) -> str:
+        """By the route that the framework has found, if it has."""
+        try:
+            return self.name or self.names[self.middleware.template_of(self.scope)]
+        except Exception:  # noqa: BLE001  it runs in another thread
+            return ""
+
     def send(self, message: Message) -> Awaitable[None]:
         """Pass on `message`, and end with the last of the body."""
         try:
@@ -267,6 +275,9 @@ class _Request(Operation):
             if error is not None and self.failure is None:  # else it was the request's, and is raised again
                 note_failure(background, error)
             self.middleware.recorder.finish(background, end_ns)
+
+
+owned(RecordingMiddleware._http, "op")  # noqa: SLF001  for whoever samples stacks
 
 
 def _outcome_of_error(error: BaseException) -> str:

@@ -140,6 +140,12 @@ def _lazily(integration: str, attach: str = "attach") -> Callable[[Any], None]:
     return patch
 
 
+def _anyio(module: Any) -> None:
+    from pitstop.instrument import anyio, patches  # noqa: PLC0415
+
+    patches.replace(module.AsyncIOBackend, "run_sync_in_worker_thread", anyio.run_sync)
+
+
 HOOKS: dict[str, tuple[str, Callable[[Any], None]]] = {
     "starlette.applications": ("starlette", _starlette),
     "fastapi.applications": ("fastapi", _fastapi),
@@ -172,6 +178,7 @@ HOOKS: dict[str, tuple[str, Callable[[Any], None]]] = {
     "urllib3.response": ("urllib3", _lazily("urllib3")),
     "aiohttp.connector": ("aiohttp", _lazily("aiohttp")),
     "aiohttp.client_reqrep": ("aiohttp", _lazily("aiohttp")),
+    "anyio._backends._asyncio": ("anyio", _anyio),
 }
 """Module to wait for, the integration it belongs to, and what patches it."""
 
@@ -181,6 +188,7 @@ OLDEST = {
     "starlette": (0, 40), "fastapi": (0, 115), "flask": (3, 0), "django": (4, 2), "litestar": (2, 13),
     "uvicorn": (0, 34), "gunicorn": (23, 0), "hypercorn": (0, 17), "granian": (2, 0), "werkzeug": (3, 0),
     "redis": (5, 0), "httpx": (0, 25), "urllib3": (2, 0), "aiohttp": (3, 9),
+    "anyio": (4, 0),
 }  # fmt: skip
 """The oldest versions that are supported: docs/instrument.md."""
 

@@ -11,10 +11,11 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
 from pitstop.instrument.live import IN_FLIGHT, MARK, fault, note_failure
+from pitstop.instrument.loop import LOOP
 from pitstop.instrument.names import CLIENT_LEFT, WEBSOCKETS
-from pitstop.instrument.runtime import LOOP
 from pitstop.model.series import STAGE, WEBSOCKET
 from pitstop.record.operation import CURRENT, Operation
+from pitstop.record.owners import owned
 
 if TYPE_CHECKING:
     from pitstop.instrument.asgi import Message, Receive, RecordingMiddleware, Scope, Send
@@ -69,6 +70,9 @@ async def record_websocket(middleware: RecordingMiddleware, scope: Scope, receiv
         IN_FLIGHT.discard(op)
         CURRENT.set(before)
         watch.finish(outcome)
+
+
+owned(record_websocket, "op")  # for whoever samples stacks
 
 
 class _Connection:
