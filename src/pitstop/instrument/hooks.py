@@ -123,6 +123,18 @@ def _werkzeug(module: Any) -> None:
     patches.replace(module.BaseWSGIServer, "__init__", servers.werkzeug_init)
 
 
+def _otel_tracer(module: Any) -> None:
+    from pitstop.instrument import otel  # noqa: PLC0415
+
+    otel.install_tracer(module)
+
+
+def _otel_meter(module: Any) -> None:
+    from pitstop.instrument import otel  # noqa: PLC0415
+
+    otel.install_meter(module)
+
+
 HOOKS: dict[str, tuple[str, Callable[[Any], None]]] = {
     "starlette.applications": ("starlette", _starlette),
     "fastapi.applications": ("fastapi", _fastapi),
@@ -142,6 +154,8 @@ HOOKS: dict[str, tuple[str, Callable[[Any], None]]] = {
     "granian.server.embed": ("granian", _granian),
     "wsgiref.simple_server": ("wsgiref", _wsgiref),
     "werkzeug.serving": ("werkzeug", _werkzeug),
+    "opentelemetry.trace": ("opentelemetry", _otel_tracer),
+    "opentelemetry.metrics": ("opentelemetry", _otel_meter),
 }
 """Module to wait for, the integration it belongs to, and what patches it."""
 
@@ -150,8 +164,11 @@ SERVERS = frozenset({"uvicorn", "gunicorn", "hypercorn", "granian", "wsgiref", "
 OLDEST = {
     "starlette": (0, 40), "fastapi": (0, 115), "flask": (3, 0), "django": (4, 2), "litestar": (2, 13),
     "uvicorn": (0, 34), "gunicorn": (23, 0), "hypercorn": (0, 17), "granian": (2, 0), "werkzeug": (3, 0),
+    "opentelemetry": (1, 25),
 }  # fmt: skip
 """The oldest versions that are supported: docs/instrument.md."""
+
+_DISTRIBUTIONS = {"opentelemetry": "opentelemetry-api"}  # whose name is not the integration's
 
 _WRITE_AT_THE_END = frozenset({"uvicorn.server", "hypercorn.asyncio.run", "hypercorn.trio.run"})
 """Hooks by which the last second is not lost: needed whatever is recorded."""
@@ -254,6 +271,11 @@ def remove() -> None:
     sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, _Finder)]
 
 
+def attached(integration: str) -> bool:
+    """Whether `integration` records in this process."""
+    return _state.get(integration) == "hooked"
+
+
 def status() -> list[Status]:
     """What can be recorded here, and what is, for ``pitstop doctor``."""
     names = (AUTO,) if _state else _setting()
@@ -274,7 +296,8 @@ def _status(name: str, names: tuple[str, ...]) -> Status:
     from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415  only when asked
 
     try:
-        installed = sys.version.split()[0] if name in sys.stdlib_module_names else version(name)
+        distribution = _DISTRIBUTIONS.get(name, name)
+        installed = sys.version.split()[0] if name in sys.stdlib_module_names else version(distribution)
     except PackageNotFoundError:
         return Status(name, "", "absent", f"{name} is not installed")
     state = _state.get(name) or ("waiting" if _chosen(name, names) else "off")
