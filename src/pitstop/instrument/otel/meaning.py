@@ -21,6 +21,7 @@ from pitstop.model.series import (
     UNMATCHED,
     WEBSOCKET,
 )
+from pitstop.record.statements import ANY, MYSQL, POSTGRESQL, SQLITE, normalized
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,6 +59,13 @@ KEPT = {
 
 is_plain = frozenset(KEPT).isdisjoint
 _CACHES = frozenset({"redis", "memcached", "memcache", "valkey"})
+_DIALECTS = {"postgresql": POSTGRESQL, "mysql": MYSQL, "mariadb": MYSQL, "sqlite": SQLITE}
+_SQL = frozenset({
+    *_DIALECTS, "bigquery", "clickhouse", "cockroachdb", "db2", "derby", "duckdb", "firebird", "firebirdsql", "h2",
+    "hive", "hsqldb", "ibm.db2", "informix", "instantdb", "microsoft.sql_server", "mssql", "oracle", "oracle.db",
+    "other_sql", "presto", "redshift", "sap.hana", "snowflake", "spanner", "gcp.spanner", "aws.redshift", "sybase",
+    "teradata", "trino", "vertica",
+})  # fmt: skip
 _DEFAULT_PORTS = (80, 443)
 
 
@@ -146,8 +154,12 @@ def _database(
         return (CACHE, str(command).upper()[:LONGEST_NAME], outcome, 0, attrs)
     text = attributes.get("db.query.text") or attributes.get("db.statement")
     rows = attributes.get("db.response.returned_rows")
-    what = str(attrs.get("db.operation.name") or name.partition(" ")[0]) if not isinstance(text, str) else text
-    return (DB, what[:LONGEST_NAME], outcome, rows if isinstance(rows, int) and rows > 0 else 0, attrs)
+    if isinstance(text, str) and system in _SQL:
+        what = normalized(text, _DIALECTS.get(system, ANY))
+    else:  # a document, a key, a language of its own: nothing of it is kept
+        operation, table = attrs.get("db.operation.name"), attrs.get("db.collection.name", "")
+        what = f"{operation or name.partition(' ')[0]} {table}".strip()[:LONGEST_NAME]
+    return (DB, what, outcome, rows if isinstance(rows, int) and rows > 0 else 0, attrs)
 
 
 def _status(value: object) -> str:

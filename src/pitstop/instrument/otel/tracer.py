@@ -90,7 +90,7 @@ class Tracer(trace_api.Tracer):
         library = str(scope[0] or "").removeprefix("opentelemetry.instrumentation.")
         self._twin = TWINS.get(library, "")
 
-    def start_span(
+    def start_span(  # noqa: C901, PLR0911, PLR0912  one for all: a call for each case costs as much as the rest
         self,
         name: str,
         context: Context | None = None,
