@@ -10,7 +10,7 @@ from functools import partial
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
-from pitstop.instrument.live import IN_FLIGHT, MARK, fault, flush_at_end
+from pitstop.instrument.live import IN_FLIGHT, MARK, Served, fault, flush_at_end
 from pitstop.instrument.names import BY_METHOD, CLIENT_LEFT, OUTCOMES, SERVER_ERROR
 from pitstop.instrument.options import OPTIONS
 from pitstop.instrument.runtime import LOOP
@@ -122,6 +122,9 @@ class RecordingMiddleware:
         if self.recorder.shedding:
             self.recorder.admit(op)
         token = set_current(op)
+        outer = token.old_value
+        if outer.__class__ is Served:
+            outer.give_way(op)
         scope[MARK] = True  # not `op`, which holds the scope: a cycle for each request would keep the collector busy
         _begun(op)
         if LOOP.wanted:

@@ -135,6 +135,12 @@ def _otel_meter(module: Any) -> None:
     otel.install_meter(module)
 
 
+def _fastapi_telemetry(module: Any) -> None:
+    from pitstop.instrument import otel  # noqa: PLC0415
+
+    otel.quiet_fastapi(module)
+
+
 HOOKS: dict[str, tuple[str, Callable[[Any], None]]] = {
     "starlette.applications": ("starlette", _starlette),
     "fastapi.applications": ("fastapi", _fastapi),
@@ -155,6 +161,7 @@ HOOKS: dict[str, tuple[str, Callable[[Any], None]]] = {
     "wsgiref.simple_server": ("wsgiref", _wsgiref),
     "werkzeug.serving": ("werkzeug", _werkzeug),
     "opentelemetry.trace": ("opentelemetry", _otel_tracer),
+    "fastapi.telemetry._asgi": ("opentelemetry", _fastapi_telemetry),
     "opentelemetry.metrics": ("opentelemetry", _otel_meter),
 }
 """Module to wait for, the integration it belongs to, and what patches it."""
@@ -175,6 +182,7 @@ _WRITE_AT_THE_END = frozenset({"uvicorn.server", "hypercorn.asyncio.run", "hyper
 
 _state: dict[str, str] = {}
 _reason: dict[str, str] = {}
+_named: set[str] = set()
 
 
 class _Finder:
@@ -255,6 +263,8 @@ def install(names: tuple[str, ...] = (AUTO,), *, autostart: bool = False) -> Non
         for module, (integration, _) in HOOKS.items()
         if _chosen(integration, names) or (module in _WRITE_AT_THE_END and NONE not in names)
     )
+    _named.clear()
+    _named.update(names)
     for name in INTEGRATIONS:
         if not _chosen(name, names):
             _state[name] = "off"
@@ -274,6 +284,11 @@ def remove() -> None:
 def attached(integration: str) -> bool:
     """Whether `integration` records in this process."""
     return _state.get(integration) == "hooked"
+
+
+def asked_for(integration: str) -> bool:
+    """Whether the setting names `integration`, and does not only include it."""
+    return integration in _named
 
 
 def status() -> list[Status]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
-from pitstop.instrument.live import IN_FLIGHT, MARK, fault
+from pitstop.instrument.live import IN_FLIGHT, MARK, Served, fault
 from pitstop.instrument.names import CLIENT_LEFT, WEBSOCKETS
 from pitstop.instrument.runtime import LOOP
 from pitstop.model.series import STAGE, WEBSOCKET
@@ -39,6 +39,8 @@ async def record_websocket(middleware: RecordingMiddleware, scope: Scope, receiv
     watch = _Connection(middleware, scope, op)
     scope[MARK] = True
     before = CURRENT.get()
+    if isinstance(before, Served):
+        before.give_way(op)
     CURRENT.set(op)
     IN_FLIGHT.add(op)
 

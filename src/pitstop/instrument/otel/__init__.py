@@ -49,6 +49,26 @@ def install_meter(metrics: Any) -> bool:
     return True
 
 
+def quiet_fastapi(telemetry: Any) -> None:
+    """Leave FastAPI's own telemetry off where it would only write to us: our middleware records the same request.
+
+    It costs 105 µs a request, ours 5. Naming ``opentelemetry`` in the setting ``instrument`` switches it on.
+    """
+    from pitstop.instrument import hooks  # noqa: PLC0415
+    from pitstop.instrument.replacing import replace  # noqa: PLC0415
+
+    def wrap(enabled: Any) -> Any:
+        def asked(self: Any) -> bool:
+            trace: Any = sys.modules[_TRACE]
+            ours = getattr(trace._TRACER_PROVIDER, "stands_in", False)  # noqa: SLF001
+            given = any(value is not None for name, value in self.config.items() if name.endswith("_provider"))
+            return (given or not ours or hooks.asked_for("opentelemetry")) and bool(enabled(self))
+
+        return asked
+
+    replace(telemetry.NativeTelemetry, "enabled", wrap)
+
+
 def uninstall() -> None:
     """Take our providers away where they are still the global ones; instruments and tracers handed out do nothing."""
     modules: Any = sys.modules

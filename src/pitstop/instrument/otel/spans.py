@@ -15,7 +15,7 @@ from opentelemetry.trace import Span as ApiSpan
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 from opentelemetry.trace.span import DEFAULT_TRACE_STATE
 
-from pitstop.instrument.live import fault
+from pitstop.instrument.live import Served, fault
 from pitstop.instrument.names import BY_METHOD
 from pitstop.instrument.otel.meaning import LONGEST_NAME, LONGEST_VALUE, is_plain, kept, meaning
 from pitstop.model.series import FUNCTION
@@ -246,6 +246,9 @@ class Span(ApiSpan):
             fault("otel.end")
 
     def _file(self, operation: Operation, end_ns: int) -> None:
+        if isinstance(operation, Served) and operation.request is not None:
+            self._give_way(operation, operation.request, end_ns)
+            return
         root = operation.root
         given = self.given
         if self.kind is SpanKind.INTERNAL and is_plain(given):
@@ -274,6 +277,13 @@ class Span(ApiSpan):
             )  # fmt: skip
         else:
             RECORDER.finish_child(operation)
+
+    def _give_way(self, operation: Operation, request: Operation, end_ns: int) -> None:
+        """Our middleware has recorded the same request further in; what ended out here is handed to that one."""
+        self._enrich(request)
+        if operation.children:
+            operation.kind, operation.name = "", request.name
+            RECORDER.finish(operation, end_ns)
 
     def _beside(self) -> dict[str, object]:
         """Events by name and time since the start, links by their ids: without what they carry."""

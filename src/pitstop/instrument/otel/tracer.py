@@ -14,7 +14,7 @@ from opentelemetry.trace import INVALID_SPAN, NonRecordingSpan, SpanKind, Status
 from opentelemetry.trace import Span as ApiSpan
 
 from pitstop.instrument import hooks
-from pitstop.instrument.live import fault
+from pitstop.instrument.live import Served, fault
 from pitstop.instrument.options import OPTIONS
 from pitstop.instrument.otel.context import SPAN_KEY, link
 from pitstop.instrument.otel.spans import FILED, MERGED, PASSED, Span
@@ -211,7 +211,7 @@ class Tracer(trace_api.Tracer):
 
     def _begin_root(self, span: Span) -> None:
         served = span.kind is SERVER
-        span.operation = operation = Operation(HTTP if served else FUNCTION, 0)
+        span.operation = operation = Served(HTTP, 0) if served else Operation(FUNCTION, 0)
         if not served:  # whose name is its route, which is known later
             operation.name = span.name
         source = span.source
