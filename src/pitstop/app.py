@@ -107,6 +107,8 @@ def init(**arguments: object) -> None:
         exclude=settings.words("exclude"),
         exec_time=settings.flag("exec_time_header"),
         server_timing=settings.flag("server_timing"),
+        propagate=settings.words("propagate"),
+        log_trace_ids=settings.flag("log_trace_ids"),
     )
     sampler = _wiring.sampler = RuntimeSampler() if settings.flag("runtime") else None
 

@@ -131,22 +131,13 @@ def _werkzeug(module: Any) -> None:
     patches.replace(module.BaseWSGIServer, "__init__", servers.werkzeug_init)
 
 
-def _otel_tracer(module: Any) -> None:
-    from pitstop.instrument import otel  # noqa: PLC0415
+def _lazily(integration: str, attach: str = "attach") -> Callable[[Any], None]:
+    """The function `attach` of the file named like the integration, imported when there is something to patch."""
 
-    otel.install_tracer(module)
+    def patch(module: Any) -> None:
+        getattr(import_module(f"pitstop.instrument.{integration}"), attach)(module)
 
-
-def _otel_meter(module: Any) -> None:
-    from pitstop.instrument import otel  # noqa: PLC0415
-
-    otel.install_meter(module)
-
-
-def _fastapi_telemetry(module: Any) -> None:
-    from pitstop.instrument import otel  # noqa: PLC0415
-
-    otel.quiet_fastapi(module)
+    return patch
 
 
 HOOKS: dict[str, tuple[str, Callable[[Any], None]]] = {
@@ -169,9 +160,21 @@ HOOKS: dict[str, tuple[str, Callable[[Any], None]]] = {
     "granian.server.embed": ("granian", _granian),
     "wsgiref.simple_server": ("wsgiref", _wsgiref),
     "werkzeug.serving": ("werkzeug", _werkzeug),
-    "opentelemetry.trace": ("opentelemetry", _otel_tracer),
-    "fastapi.telemetry._asgi": ("opentelemetry", _fastapi_telemetry),
-    "opentelemetry.metrics": ("opentelemetry", _otel_meter),
+    "opentelemetry.trace": ("opentelemetry", _lazily("otel", "install_tracer")),
+    "opentelemetry.metrics": ("opentelemetry", _lazily("otel", "install_meter")),
+    "fastapi.telemetry._asgi": ("opentelemetry", _lazily("otel", "quiet_fastapi")),
+    "redis.client": ("redis", _lazily("redis")),
+    "redis.asyncio.client": ("redis", _lazily("redis")),
+    "redis.connection": ("redis", _lazily("redis")),
+    "redis.asyncio.connection": ("redis", _lazily("redis")),
+    "redis._parsers.commands": ("redis", _lazily("redis")),
+    "redis.cluster": ("redis", _lazily("redis")),
+    "redis.asyncio.cluster": ("redis", _lazily("redis")),
+    "httpx._client": ("httpx", _lazily("httpx")),
+    "urllib3.connectionpool": ("urllib3", _lazily("urllib3")),
+    "urllib3.response": ("urllib3", _lazily("urllib3")),
+    "aiohttp.connector": ("aiohttp", _lazily("aiohttp")),
+    "aiohttp.client_reqrep": ("aiohttp", _lazily("aiohttp")),
 }
 """Module to wait for, the integration it belongs to, and what patches it."""
 
@@ -181,6 +184,7 @@ OLDEST = {
     "starlette": (0, 40), "fastapi": (0, 115), "flask": (3, 0), "django": (4, 2), "litestar": (2, 13),
     "uvicorn": (0, 34), "gunicorn": (23, 0), "hypercorn": (0, 17), "granian": (2, 0), "werkzeug": (3, 0),
     "opentelemetry": (1, 25),
+    "redis": (5, 0), "httpx": (0, 25), "urllib3": (2, 0), "aiohttp": (3, 9),
 }  # fmt: skip
 """The oldest versions that are supported: docs/instrument.md."""
 

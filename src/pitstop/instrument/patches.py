@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pitstop.record.recorder import Recorder
 
 __all__ = ["replace", "undo"]  # beside what is defined here
+
 FLASK_HANDLERS = ("handle_user_exception", "handle_exception")
 
 

@@ -150,6 +150,11 @@ class _Request(Operation):
         header = self.environ.get("HTTP_TRACEPARENT")
         return None if header is None else header.encode("latin-1", "replace")
 
+    @property
+    def host(self) -> str:  # type: ignore[override]  # looked up by those few who ask
+        """The caller's Host header."""
+        return str(self.environ.get("HTTP_HOST", ""))
+
     def start(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
         """Take note of the status and pass it on."""
         try:

@@ -39,6 +39,7 @@ class Operation:
     children: list[ChildFields] | None = None
     attrs: Mapping[str, object] | None = None
     traceparent: bytes | None = None
+    host = ""  # what the caller's Host header says, where there is one
     known_trace_id: str | None = None
     background: Operation | None = None
     failure: Failure | None = None

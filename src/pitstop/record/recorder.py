@@ -31,6 +31,11 @@ class _Nothing(list["ChildFields"]):
 
 _NOTHING = _Nothing()
 
+NOBODY = Operation("", 0)
+"""Current while a library works for itself: what it does then is nobody's request, and forgotten."""
+NOBODY.children = _NOTHING
+NOBODY.weight = 0
+
 
 class Drained(NamedTuple):
     """What waited: records in about the order of their ends, counts as (name, amount), gauges, and losses."""
