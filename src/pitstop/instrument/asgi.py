@@ -11,7 +11,7 @@ from functools import partial
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
-from pitstop.instrument.live import FAILED, IN_FLIGHT, MARK, fault, flush_at_end, note_failure
+from pitstop.instrument.live import FAILED, IN_FLIGHT, MARK, Served, fault, flush_at_end, note_failure
 from pitstop.instrument.loop import LOOP
 from pitstop.instrument.names import BY_METHOD, CLIENT_LEFT, OUTCOMES, SERVER_ERROR
 from pitstop.instrument.options import OPTIONS
@@ -111,7 +111,7 @@ class RecordingMiddleware:
         except Exception:  # noqa: BLE001  the host goes on
             fault("asgi.exclude")
 
-    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: C901  a call is a tenth of it
         op = _Request()
         op.kind = HTTP
         op.outcome = op.name = op.tenant = ""
@@ -124,6 +124,9 @@ class RecordingMiddleware:
         if self.recorder.shedding:
             self.recorder.admit(op)
         token = set_current(op)
+        outer = token.old_value
+        if outer.__class__ is Served:
+            outer.give_way(op)
         scope[MARK] = True  # not `op`, which holds the scope: a cycle for each request would keep the collector busy
         _begun(op)
         if LOOP.wanted:

@@ -10,7 +10,7 @@ import sys
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
-from pitstop.instrument.live import IN_FLIGHT, MARK, fault, note_failure
+from pitstop.instrument.live import IN_FLIGHT, MARK, Served, fault, note_failure
 from pitstop.instrument.names import BY_METHOD, CLIENT_LEFT, OUTCOMES, SERVER_ERROR
 from pitstop.instrument.options import OPTIONS
 from pitstop.model.series import HTTP, STAGE
@@ -97,6 +97,9 @@ class RecordingMiddleware:
             self.recorder.admit(op)
         environ[MARK] = True
         token = set_current(op)
+        outer = token.old_value
+        if outer.__class__ is Served:
+            outer.give_way(op)
         _begun(op)
         app = self.app
         try:
