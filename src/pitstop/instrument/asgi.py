@@ -270,12 +270,14 @@ class _Request(Operation):
             fault("asgi.finish")
 
     def after(self, outcome: str, error: BaseException | None = None) -> None:
-        """Record the work after the answer, if there was any to speak of."""
+        """Record the work after the answer, if there was any to speak of, or it failed."""
         end_ns = perf_counter_ns()
-        if self.background is not None or end_ns - self.end_ns > BACKGROUND_NS:
+        # what was answered for is the request's failure, and is raised again; a client may leave as it likes
+        failed = error is not None and self.failure is None and _outcome_of_error(error) == SERVER_ERROR
+        if failed or self.background is not None or end_ns - self.end_ns > BACKGROUND_NS:
             background = self.left_behind()
             background.outcome = outcome
-            if error is not None and self.failure is None:  # else it was the request's, and is raised again
+            if failed:
                 note_failure(background, error)
             self.middleware.recorder.finish(background, end_ns)
 
