@@ -172,6 +172,13 @@ HOOKS: dict[str, tuple[str, Callable[[Any], None]]] = {
     "urllib3.response": ("urllib3", _lazily("urllib3")),
     "aiohttp.connector": ("aiohttp", _lazily("aiohttp")),
     "aiohttp.client_reqrep": ("aiohttp", _lazily("aiohttp")),
+    "pymemcache.client.base": ("pymemcache", _lazily("pymemcache")),
+    "celery.app.base": ("celery", _lazily("celery")),
+    "rq.queue": ("rq", _lazily("rq")),
+    "rq.job": ("rq", _lazily("rq")),
+    "rq.worker": ("rq", _lazily("rq")),
+    "rq.worker.base": ("rq", _lazily("rq")),
+    "dramatiq.broker": ("dramatiq", _lazily("dramatiq")),
 }
 """Module to wait for, the integration it belongs to, and what patches it."""
 
@@ -181,6 +188,7 @@ OLDEST = {
     "starlette": (0, 40), "fastapi": (0, 115), "flask": (3, 0), "django": (4, 2), "litestar": (2, 13),
     "uvicorn": (0, 34), "gunicorn": (23, 0), "hypercorn": (0, 17), "granian": (2, 0), "werkzeug": (3, 0),
     "redis": (5, 0), "httpx": (0, 25), "urllib3": (2, 0), "aiohttp": (3, 9),
+    "pymemcache": (4, 0), "celery": (5, 3), "rq": (1, 16), "dramatiq": (1, 14),
 }  # fmt: skip
 """The oldest versions that are supported: docs/instrument.md."""
 
