@@ -51,7 +51,7 @@ class Worker:
         counts: Counter[tuple[str, str]] = Counter()
         if not Path(self.store.removeprefix("sqlite:///")).exists():
             return counts
-        store = open_store(self.store, readonly=True)
+        store = open_store(self.store)
         try:
             rows = store.rollups(Window(0, int(time.time()) + 10), Match(kind=kind), hist=False)
         finally:
