@@ -182,6 +182,13 @@ HOOKS: dict[str, tuple[str, Callable[[Any], None]]] = {
     "aiohttp.connector": ("aiohttp", _lazily("aiohttp")),
     "aiohttp.client_reqrep": ("aiohttp", _lazily("aiohttp")),
     "anyio._backends._asyncio": ("anyio", _anyio),
+    "pymemcache.client.base": ("pymemcache", _lazily("pymemcache")),
+    "celery.app.base": ("celery", _lazily("celery")),
+    "rq.queue": ("rq", _lazily("rq")),
+    "rq.job": ("rq", _lazily("rq")),
+    "rq.worker": ("rq", _lazily("rq")),
+    "rq.worker.base": ("rq", _lazily("rq")),
+    "dramatiq.broker": ("dramatiq", _lazily("dramatiq")),
 }
 """Module to wait for, the integration it belongs to, and what patches it."""
 
@@ -193,6 +200,7 @@ OLDEST = {
     "opentelemetry": (1, 25),
     "redis": (5, 0), "httpx": (0, 25), "urllib3": (2, 0), "aiohttp": (3, 9),
     "anyio": (4, 0),
+    "pymemcache": (4, 0), "celery": (5, 3), "rq": (1, 16), "dramatiq": (1, 14),
 }  # fmt: skip
 """The oldest versions that are supported: docs/instrument.md."""
 
