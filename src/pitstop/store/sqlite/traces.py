@@ -8,6 +8,7 @@ from pitstop.model.columns import Traces
 from pitstop.model.series import Series
 from pitstop.store.sqlite.listing import paths_of, rows_from
 from pitstop.store.sqlite.names import series_ids
+from pitstop.store.sqlite.tallies import house_value, set_house_value
 
 if TYPE_CHECKING:
     import sqlite3
@@ -73,6 +74,8 @@ def append_traces(
             traces.left_out[n], body_id,
         ))  # fmt: skip
     connection.executemany(_INSERT, rows)
+    more = house_value(connection, "trace_bytes") + sum(map(len, traces.body))
+    set_house_value(connection, "trace_bytes", more)
     return len(rows)
 
 
@@ -80,6 +83,8 @@ def traces_of(
     connection: sqlite3.Connection, window: Window, match: TraceMatch, limit: int, slowest: bool, body: bool
 ) -> Traces:
     """The newest or slowest that match; see `pitstop.model.Store`."""
+    if limit <= 0:
+        return Traces()
     column = "duration_ns" if slowest else "ts"
     select = f"SELECT {_COLUMNS}, {_WITH_BODY if body else _NO_BODY} {_TABLES} {_BODY if body else ''}"
     found: list[tuple[Any, ...]] = []
@@ -89,7 +94,7 @@ def traces_of(
         found += connection.execute(f"{select} WHERE {path.condition} AND {column} >= ?", (*path.values, least))
     first = _DURATION_NS if slowest else _TS
     found.sort(key=lambda row: (row[first], row[_START_NS]), reverse=True)
-    return _columns(found[: max(0, limit)])
+    return _columns(found[:limit])
 
 
 def trace_of(connection: sqlite3.Connection, trace_id: str) -> Traces:
