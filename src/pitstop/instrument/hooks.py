@@ -169,6 +169,9 @@ HOOKS: dict[str, tuple[str, Callable[[Any], None]]] = {
     "opentelemetry.trace": ("opentelemetry", _lazily("otel", "install_tracer")),
     "opentelemetry.metrics": ("opentelemetry", _lazily("otel", "install_meter")),
     "fastapi.telemetry._asgi": ("opentelemetry", _lazily("otel", "quiet_fastapi")),
+    "concurrent.futures.thread": ("threads", _lazily("threads")),
+    "threading": ("threads", _lazily("threads")),
+    "anyio.to_thread": ("threads", _lazily("threads")),
     "redis.client": ("redis", _lazily("redis")),
     "redis.asyncio.client": ("redis", _lazily("redis")),
     "redis.connection": ("redis", _lazily("redis")),
@@ -193,6 +196,7 @@ HOOKS: dict[str, tuple[str, Callable[[Any], None]]] = {
 """Module to wait for, the integration it belongs to, and what patches it."""
 
 INTEGRATIONS = tuple(dict.fromkeys(name for name, _ in HOOKS.values()))
+FRAMEWORKS = frozenset({"starlette", "fastapi", "flask", "django", "litestar"})
 SERVERS = frozenset({"uvicorn", "gunicorn", "hypercorn", "granian", "wsgiref", "werkzeug"})
 OLDEST = {
     "starlette": (0, 40), "fastapi": (0, 115), "flask": (3, 0), "django": (4, 2), "litestar": (2, 13),
