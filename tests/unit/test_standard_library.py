@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 SOURCE = Path(__file__).parents[2] / "src" / "pitstop"
 # imported in functions, where the host has them
-FRAMEWORKS = {"asgiref", "django", "fastapi", "flask", "gevent", "litestar", "starlette", "werkzeug"}
+FRAMEWORKS = {"asgiref", "celery", "django", "fastapi", "flask", "gevent", "litestar", "starlette", "werkzeug"}
 FILES = [
     SOURCE / "__init__.py",
     SOURCE / "app.py",

@@ -179,6 +179,9 @@ HOOKS: dict[str, tuple[str, Callable[[Any], None]]] = {
     "rq.worker": ("rq", _lazily("rq")),
     "rq.worker.base": ("rq", _lazily("rq")),
     "dramatiq.broker": ("dramatiq", _lazily("dramatiq")),
+    "jinja2.environment": ("jinja2", _lazily("jinja2")),
+    "django.template.backends.django": ("django", _lazily("django_templates")),
+    "logging": ("logging", _lazily("logs")),
 }
 """Module to wait for, the integration it belongs to, and what patches it."""
 
@@ -189,6 +192,7 @@ OLDEST = {
     "uvicorn": (0, 34), "gunicorn": (23, 0), "hypercorn": (0, 17), "granian": (2, 0), "werkzeug": (3, 0),
     "redis": (5, 0), "httpx": (0, 25), "urllib3": (2, 0), "aiohttp": (3, 9),
     "pymemcache": (4, 0), "celery": (5, 3), "rq": (1, 16), "dramatiq": (1, 14),
+    "jinja2": (3, 0),
 }  # fmt: skip
 """The oldest versions that are supported: docs/instrument.md."""
 
