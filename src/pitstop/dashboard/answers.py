@@ -47,6 +47,10 @@ class OverviewAnswer:
     base_trend: analyze.Trend | None
     heatmap: analyze.Heatmap
     events: Events
+    breakdowns: dict[str, analyze.Breakdown]
+    queries: list[analyze.QueryRow]
+    repeated: list[analyze.NPlusOneRow]
+    errors: list[analyze.ErrorRow]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,7 @@ class RoutesAnswer:
     rows: list[analyze.RouteRow]
     base_rows: dict[str, analyze.Stats]
     sparks: dict[str, analyze.Sparkline]
+    breakdowns: dict[str, analyze.Breakdown]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +101,10 @@ class Answers:
     def route(self, view: View, route: str) -> RouteAnswer:
         """The page of one route. Raises NotFoundError for one that was not asked for in the window."""
         return self._once(("route", route, *_key(view)), _kept_s(view), lambda: self._route(view, route))
+
+    def ask(self, view: View, key: tuple[object, ...], question: Callable[[Store], T]) -> T:
+        """What `question` answers, kept under `key` for this view."""
+        return self._once((*key, *_key(view)), _kept_s(view), lambda: question(self._store))
 
     def runtime(self, view: View) -> analyze.Runtime:
         """Gauges of every worker."""
@@ -154,6 +163,10 @@ class Answers:
             base_trend=base_trend,
             heatmap=analyze.heatmap(course, window, service, step_s=step_s),
             events=store.events(window, service=service),
+            breakdowns=read.breakdowns(),
+            queries=analyze.queries(store, window, service),
+            repeated=analyze.n_plus_one(totals, window, service),
+            errors=analyze.errors(store, window, service),
         )
 
     def _routes(self, view: View) -> RoutesAnswer:
@@ -167,6 +180,7 @@ class Answers:
             rows=analyze.routes(read.totals(), window, service),
             base_rows={row.route: row.stats for row in base},
             sparks=analyze.sparklines(read.routes(), window, service, SPARK_POINTS),
+            breakdowns=read.breakdowns(),
         )
 
     def _route(self, view: View, route: str) -> RouteAnswer:

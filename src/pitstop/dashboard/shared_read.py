@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
+from pitstop.analyze.breakdown import breakdowns_of
 from pitstop.analyze.columns import merged_by_group
 from pitstop.analyze.stats import numbered, sums
 from pitstop.model import Match, Rollups, Series
-from pitstop.model.series import HTTP
+from pitstop.model.series import HTTP, PART
 from pitstop.rollup.codec import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    from pitstop.analyze.breakdown import Breakdown
     from pitstop.analyze.columns import GroupCounts
     from pitstop.model import Store, Window
 
@@ -33,6 +35,8 @@ class SharedRead:
         self, store: Store, window: Window, service: str | None, step_s: int, route: str | None = None
     ) -> None:
         self._store = store
+        self._window = window
+        self._service = service
         self._rows = store.rollups(window, Match(service=service, kind=HTTP, name=route), step_s=step_s)
 
     def totals(self) -> Store:
@@ -59,6 +63,11 @@ class SharedRead:
         for column in Rollups.__slots__:
             getattr(chosen, column).extend(getattr(rows, column)[i] for i in kept)
         return self._answering(chosen)
+
+    def breakdowns(self) -> dict[str, Breakdown]:
+        """Where each route's time went."""
+        parts = self._store.rollups(self._window, Match(service=self._service, kind=PART), hist=False)
+        return breakdowns_of(self._rows, parts)
 
     def _answering(self, rows: Rollups) -> Store:
         return cast("Store", _Answering(self._store, rows))
