@@ -140,12 +140,6 @@ def _lazily(integration: str, attach: str = "attach") -> Callable[[Any], None]:
     return patch
 
 
-def _anyio(module: Any) -> None:
-    from pitstop.instrument import anyio, patches  # noqa: PLC0415
-
-    patches.replace(module.AsyncIOBackend, "run_sync_in_worker_thread", anyio.run_sync)
-
-
 HOOKS: dict[str, tuple[str, Callable[[Any], None]]] = {
     "starlette.applications": ("starlette", _starlette),
     "fastapi.applications": ("fastapi", _fastapi),
@@ -184,7 +178,6 @@ HOOKS: dict[str, tuple[str, Callable[[Any], None]]] = {
     "urllib3.response": ("urllib3", _lazily("urllib3")),
     "aiohttp.connector": ("aiohttp", _lazily("aiohttp")),
     "aiohttp.client_reqrep": ("aiohttp", _lazily("aiohttp")),
-    "anyio._backends._asyncio": ("anyio", _anyio),
     "pymemcache.client.base": ("pymemcache", _lazily("pymemcache")),
     "celery.app.base": ("celery", _lazily("celery")),
     "rq.queue": ("rq", _lazily("rq")),
@@ -192,6 +185,9 @@ HOOKS: dict[str, tuple[str, Callable[[Any], None]]] = {
     "rq.worker": ("rq", _lazily("rq")),
     "rq.worker.base": ("rq", _lazily("rq")),
     "dramatiq.broker": ("dramatiq", _lazily("dramatiq")),
+    "jinja2.environment": ("jinja2", _lazily("jinja2")),
+    "django.template.backends.django": ("django", _lazily("django_templates")),
+    "logging": ("logging", _lazily("logs")),
 }
 """Module to wait for, the integration it belongs to, and what patches it."""
 
@@ -203,8 +199,8 @@ OLDEST = {
     "uvicorn": (0, 34), "gunicorn": (23, 0), "hypercorn": (0, 17), "granian": (2, 0), "werkzeug": (3, 0),
     "opentelemetry": (1, 25),
     "redis": (5, 0), "httpx": (0, 25), "urllib3": (2, 0), "aiohttp": (3, 9),
-    "anyio": (4, 0),
     "pymemcache": (4, 0), "celery": (5, 3), "rq": (1, 16), "dramatiq": (1, 14),
+    "jinja2": (3, 0),
 }  # fmt: skip
 """The oldest versions that are supported: docs/instrument.md."""
 

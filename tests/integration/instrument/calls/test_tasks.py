@@ -1,4 +1,4 @@
-# ruff: noqa: ANN001, ANN201, PLC0415  fixtures are known by name; libraries are imported when they are hooked
+# ruff: noqa: ANN001, ANN201, ARG001, PLC0415  fixtures are known by name; libraries are imported when they are hooked
 """What is enqueued in a request and run by a worker is one trace, whichever queue is between them."""
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ BIN = Path(sys.executable).parent
 
 
 @pytest.fixture
-def shop(hooked, redis_url, monkeypatch) -> Iterator[str]:
+def shop(hooked, redis_url, monkeypatch) -> str:
     """The shop's tasks can be imported; the URL of their broker."""
     import redis
 
@@ -38,7 +38,7 @@ def shop(hooked, redis_url, monkeypatch) -> Iterator[str]:
     for name in ("shop_tasks", "shop_actors"):
         sys.modules.pop(name, None)
     hooked("celery", "rq", "dramatiq")
-    yield redis_url
+    return redis_url
 
 
 class Worker:
