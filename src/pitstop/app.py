@@ -17,6 +17,7 @@ from pitstop.model.settings import Settings, resolve
 from pitstop.record.governor import Governor
 from pitstop.record.recorder import RECORDER
 from pitstop.rollup.flusher import Flusher
+from pitstop.rollup.keep import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -106,6 +107,8 @@ def init(**arguments: object) -> None:
         exclude=settings.words("exclude"),
         exec_time=settings.flag("exec_time_header"),
         server_timing=settings.flag("server_timing"),
+        propagate=settings.words("propagate"),
+        log_trace_ids=settings.flag("log_trace_ids"),
     )
     sampler = _wiring.sampler = RuntimeSampler() if settings.flag("runtime") else None
 
@@ -121,6 +124,13 @@ def init(**arguments: object) -> None:
         service=service_name(settings),
         sample=sample,
         started=_flush_when_multiprocessing_ends,
+        limits=Limits(
+            slow_ns=int(settings.number("slow_s") * 1e9),
+            slow_query_ns=int(settings.number("slow_query_s") * 1e9),
+            traces_per_s=settings.number("traces_per_s"),
+            trace_spans=int(settings.number("trace_spans")),
+        ),
+        slow_query=_log_slow_query if settings.flag("log_slow_queries") else None,
     )
     _wiring.flusher = flusher
     RECORDER.capacity = int(settings.number("buffer_size"))
@@ -134,6 +144,15 @@ def init(**arguments: object) -> None:
         atexit.register(shutdown)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=_after_fork)
+
+
+def _log_slow_query(route: str, statement: str, duration_ns: int, line: str) -> None:
+    import logging  # noqa: PLC0415  only where it was asked for
+
+    logging.getLogger("pitstop.slow").warning(
+        "%s: %.3f s for %s at %s",
+        route or "outside of a request", duration_ns / 1e9, statement, line or "a line that is not known",
+    )  # fmt: skip
 
 
 def _append(batch: Batch) -> None:

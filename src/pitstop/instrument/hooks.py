@@ -48,12 +48,20 @@ def _flask(module: Any) -> None:
     from pitstop.instrument import patches  # noqa: PLC0415
 
     patches.replace(module.Flask, "__call__", patches.flask_call())
+    patches.note_errors_of_flask(module.Flask)
 
 
 def _django_base(module: Any) -> None:
     from pitstop.instrument import patches  # noqa: PLC0415
 
     patches.replace(module.BaseHandler, "resolve_request", patches.django_resolve)
+    patches.replace(module.BaseHandler, "process_exception_by_middleware", patches.noting_error)
+
+
+def _django_exception(module: Any) -> None:
+    from pitstop.instrument import patches  # noqa: PLC0415
+
+    patches.replace(module, "response_for_exception", patches.noting_error)
 
 
 def _django_wsgi(module: Any) -> None:
@@ -123,11 +131,21 @@ def _werkzeug(module: Any) -> None:
     patches.replace(module.BaseWSGIServer, "__init__", servers.werkzeug_init)
 
 
+def _lazily(integration: str, attach: str = "attach") -> Callable[[Any], None]:
+    """The function `attach` of the file named like the integration, imported when there is something to patch."""
+
+    def patch(module: Any) -> None:
+        getattr(import_module(f"pitstop.instrument.{integration}"), attach)(module)
+
+    return patch
+
+
 HOOKS: dict[str, tuple[str, Callable[[Any], None]]] = {
     "starlette.applications": ("starlette", _starlette),
     "fastapi.applications": ("fastapi", _fastapi),
     "flask.app": ("flask", _flask),
     "django.core.handlers.base": ("django", _django_base),
+    "django.core.handlers.exception": ("django", _django_exception),
     "django.core.handlers.wsgi": ("django", _django_wsgi),
     "django.core.handlers.asgi": ("django", _django_asgi),
     "litestar.app": ("litestar", _litestar),
@@ -142,6 +160,18 @@ HOOKS: dict[str, tuple[str, Callable[[Any], None]]] = {
     "granian.server.embed": ("granian", _granian),
     "wsgiref.simple_server": ("wsgiref", _wsgiref),
     "werkzeug.serving": ("werkzeug", _werkzeug),
+    "redis.client": ("redis", _lazily("redis")),
+    "redis.asyncio.client": ("redis", _lazily("redis")),
+    "redis.connection": ("redis", _lazily("redis")),
+    "redis.asyncio.connection": ("redis", _lazily("redis")),
+    "redis._parsers.commands": ("redis", _lazily("redis")),
+    "redis.cluster": ("redis", _lazily("redis")),
+    "redis.asyncio.cluster": ("redis", _lazily("redis")),
+    "httpx._client": ("httpx", _lazily("httpx")),
+    "urllib3.connectionpool": ("urllib3", _lazily("urllib3")),
+    "urllib3.response": ("urllib3", _lazily("urllib3")),
+    "aiohttp.connector": ("aiohttp", _lazily("aiohttp")),
+    "aiohttp.client_reqrep": ("aiohttp", _lazily("aiohttp")),
 }
 """Module to wait for, the integration it belongs to, and what patches it."""
 
@@ -150,6 +180,7 @@ SERVERS = frozenset({"uvicorn", "gunicorn", "hypercorn", "granian", "wsgiref", "
 OLDEST = {
     "starlette": (0, 40), "fastapi": (0, 115), "flask": (3, 0), "django": (4, 2), "litestar": (2, 13),
     "uvicorn": (0, 34), "gunicorn": (23, 0), "hypercorn": (0, 17), "granian": (2, 0), "werkzeug": (3, 0),
+    "redis": (5, 0), "httpx": (0, 25), "urllib3": (2, 0), "aiohttp": (3, 9),
 }  # fmt: skip
 """The oldest versions that are supported: docs/instrument.md."""
 

@@ -22,6 +22,9 @@ INGESTED = "ingested"
 REASONS = (FAILED, SLOW, REPEATED, SLOW_QUERY, SAMPLE, INGESTED)
 """Why a trace was kept, the most telling first."""
 
+LINE = "line"
+"""The attribute of a span that names the code line that caused it."""
+
 _VERSION = 1
 _FIELDS = 9
 _LEVEL = 6  # of zlib: 1.9 times smaller than level 1 on 50 spans for 40 µs more, once a trace, off the host's path

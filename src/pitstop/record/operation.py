@@ -8,16 +8,13 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
 from pitstop.model.series import TASK
+from pitstop.model.traceparent import parse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pitstop.model.record import Caller, ChildFields
     from pitstop.model.trace import Failure
-
-_TRACEPARENT_LENGTHS = [2, 32, 16, 2]  # version, trace id, parent id, flags, in hex: W3C Trace Context, level 1
-_TRACEPARENT_BYTES = 512  # a longer one is not looked at
-_HEX = b"0123456789abcdef"
 
 
 class Operation:
@@ -42,9 +39,11 @@ class Operation:
     children: list[ChildFields] | None = None
     attrs: Mapping[str, object] | None = None
     traceparent: bytes | None = None
+    host = ""  # what the caller's Host header says, where there is one
     known_trace_id: str | None = None
     background: Operation | None = None
     failure: Failure | None = None
+    raised: BaseException | None = None  # what a framework is about to answer for; let go of when the root ends
 
     start_ns = 0
 
@@ -64,7 +63,8 @@ class Operation:
         """32 hex digits: the caller's when its `traceparent` is well formed, else a new one."""
         top = self.root or self
         if top.known_trace_id is None:
-            top.known_trace_id = _trace_id_of(top.traceparent) or os.urandom(16).hex()
+            remote = parse(top.traceparent)
+            top.known_trace_id = os.urandom(16).hex() if remote is None else remote.trace_id
         return top.known_trace_id
 
     @property
@@ -87,19 +87,6 @@ class Operation:
 
     def __repr__(self) -> str:
         return f"Operation({self.kind} {self.name!r:.80} {self.outcome!r:.20} {self.duration_ns / 1e6:.3f} ms)"
-
-
-def _trace_id_of(traceparent: bytes | None) -> str | None:
-    if traceparent is None or len(traceparent) > _TRACEPARENT_BYTES:
-        return None
-    parts = traceparent.split(b"-")
-    known, version = parts[: len(_TRACEPARENT_LENGTHS)], parts[0]
-    if [len(part) for part in known] != _TRACEPARENT_LENGTHS or any(part.strip(_HEX) for part in known):
-        return None
-    if version == b"ff" or (version == b"00" and len(parts) > len(known)):
-        return None
-    trace_id, parent_id = parts[1:3]
-    return trace_id.decode() if trace_id.strip(b"0") and parent_id.strip(b"0") else None
 
 
 CURRENT: ContextVar[Operation | None] = ContextVar("pitstop_current", default=None)

@@ -5,17 +5,22 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pitstop.model.columns import Rollups
-from pitstop.model.series import COUNTER, OTHER, Series
+from pitstop.model.series import COUNTER, ERROR, OTHER, PART, REPEATED, WEBSOCKET, Series
 from pitstop.rollup.codec import encode
+from pitstop.rollup.gather import Gather
 from pitstop.rollup.histogram import BORDERS_NS, POSITIONS
+from pitstop.rollup.parts import DIVIDED, parts_of
+from pitstop.rollup.repeated import MOST_ALIKE, repeated
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
-    from pitstop.model.record import Fields
+    from pitstop.model.record import ChildFields, Fields
+    from pitstop.rollup.gather import Whole
+    from pitstop.rollup.repeated import Repeated
 
 _position = partial(bisect_left, BORDERS_NS)
 
@@ -80,15 +85,31 @@ class _Row:
         self.nbytes += nbytes
 
 
+class Seen(NamedTuple):
+    """What folding some records has shown of them, for whoever decides which of them are kept.
+
+    `groups` is durations by series, ns, those of a request of weight 2 twice. `repeats` and `wholes` are by the `id` of
+    a record: the few that repeat statements, and those that ended after handing over pieces. `failures` are the
+    records that have one.
+    """
+
+    groups: dict[Key, list[int]]
+    nbytes: dict[Key, int]
+    repeats: dict[int, list[Repeated]]
+    wholes: dict[int, Whole]
+    failures: list[Fields]
+
+
 class Fold:
     """Adds up finished operations by interval and series until `take`. For one thread."""
 
     def __init__(self, service: str, cap: SeriesCap | None = None) -> None:
         self.service = service
         self.cap = SeriesCap() if cap is None else cap
+        self._pieces = Gather()
         self._rows: dict[tuple[int, Key], _Row] = {}
 
-    def add(self, records: Iterable[Fields], ts: int) -> None:  # noqa: C901  a call for each costs as much as the rest
+    def add(self, records: Iterable[Fields], ts: int) -> Seen:  # noqa: C901, PLR0912  calls cost as much as the rest
         """Fold `records` into the interval that starts at `ts`.
 
         Children are filed under their root's name and tenant. A root stands for `weight` of its like, and so does what
@@ -96,8 +117,10 @@ class Fold:
         """
         groups: dict[Key, list[int]] = {}  # durations
         nbytes: dict[Key, int] = {}
-        known = groups.get
-        for tenant, kind, name, parent, outcome, start_ns, end_ns, size, weight, children, _, _, _ in records:
+        seen = Seen(groups, nbytes, {}, {}, [])
+        known, in_pieces = groups.get, self._pieces.open
+        for record in records:
+            tenant, kind, name, parent, outcome, start_ns, end_ns, size, weight, children, _, _, failure = record
             if kind:
                 key = (tenant, kind, name, parent, outcome)
                 durations = known(key)
@@ -109,6 +132,12 @@ class Fold:
                     durations += [end_ns - start_ns] * weight
                 if size:
                     nbytes[key] = nbytes.get(key, 0) + size * weight
+                if failure is not None:
+                    _add_failure(seen, record)
+                if children or in_pieces:
+                    self._divide(seen, record)
+            elif children:
+                self._pieces.add(record)
             for below, what, how, began_ns, ended_ns, length, _, _ in children or ():
                 key = (tenant, below, what, name, how)
                 durations = known(key)
@@ -124,6 +153,31 @@ class Fold:
             row = self._row(ts, key, len(durations))
             row.add(durations, nbytes.get(key, 0))
             row.positions.update(map(_position, durations))
+        return seen
+
+    def _divide(self, seen: Seen, root: Fields) -> None:
+        """Fold what all that ended below `root` says of its time as a whole."""
+        tenant, kind, name, parent, _, start_ns, end_ns, _, weight, children, _, _, _ = root
+        if self._pieces.open and not parent:
+            whole = self._pieces.whole(root)
+            if whole is not None:
+                seen.wholes[id(root)] = whole
+                children = whole.children
+        if not children:
+            return
+        groups = seen.groups
+        if kind in DIVIDED:
+            for part, ns in parts_of(children, start_ns, end_ns).items():
+                key = (tenant, PART, part, name, "")
+                durations = groups.get(key)
+                if durations is None:
+                    groups[key] = durations = []
+                if weight == 1:
+                    durations.append(ns)
+                else:
+                    durations += [ns] * weight
+        if len(children) > MOST_ALIKE and kind != WEBSOCKET:
+            _add_repeats(seen, root, children)
 
     def add_counts(self, counts: Iterable[tuple[str, float]], ts: int) -> None:
         """Fold counters into the interval of `ts`: `count` calls, `sum_ns` 10⁹ × the amount, no histogram."""
@@ -151,6 +205,25 @@ class Fold:
             out.nbytes.append(row.nbytes)
             out.hist.append(encode(_within(row.positions)) if row.positions else b"")
         return out
+
+
+def _add_failure(seen: Seen, root: Fields) -> None:
+    tenant, _, name, _, _, start_ns, end_ns, _, weight, _, _, _, failure = root
+    assert failure is not None
+    seen.failures.append(root)
+    key = (tenant, ERROR, failure.fingerprint, name, failure.type)
+    seen.groups.setdefault(key, []).extend([end_ns - start_ns] * weight)
+
+
+def _add_repeats(seen: Seen, root: Fields, children: Sequence[ChildFields]) -> None:
+    found = repeated(children, root[6] - root[5])
+    if found:
+        seen.repeats[id(root)] = found
+    tenant, name, weight = root[0], root[2], root[8]
+    for again in found:
+        key = (tenant, REPEATED, again.statement, name, again.line)
+        seen.groups.setdefault(key, []).extend([again.total_ns] * weight)
+        seen.nbytes[key] = seen.nbytes.get(key, 0) + again.times * weight
 
 
 def _within(positions: Counter[int]) -> dict[int, int]:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from pitstop.model.record import Child, Record
 from pitstop.model.series import COUNTER, OTHER, Series
+from pitstop.model.trace import Failure
 from pitstop.rollup.codec import decode
 from pitstop.rollup.fold import Fold, SeriesCap
 
@@ -60,7 +61,47 @@ def test_children_are_filed_under_their_root_with_its_weight_and_tenant() -> Non
     assert dict(zip(out.series, out.count, strict=True)) == {
         Series("shop", "acme", "http", "GET /a", "", "200"): 3,
         Series("shop", "acme", "db", "SELECT 1", "GET /a", "ok"): 6,
+        Series("shop", "acme", "part", "db", "GET /a", ""): 3,
     }
+
+
+def test_a_request_that_repeats_a_statement_is_a_series_of_that_statement_with_rows_times_and_line() -> None:
+    line = {"line": "shop/orders.py:12 in list_orders"}
+    loop = [Child("db", "SELECT item", "ok", 10 * i, 10 * i + 9, 1, line) for i in range(100, 107)]
+    root = Record("", "http", "GET /a", "", "200", 1_000, 1_100, 0, 2, loop, None)
+    fold = Fold("shop")
+    seen = fold.add([root], 0)
+    out = fold.take()
+    at = [series.kind for series in out.series].index("n_plus_one")
+    assert out.series[at] == Series("shop", "", "n_plus_one", "SELECT item", "GET /a", line["line"])
+    assert (out.count[at], out.sum_ns[at], out.nbytes[at]) == (2, 2 * 7 * 9, 2 * 7)
+    assert seen.repeats[id(root)][0].times == 7
+
+
+def test_a_failure_is_counted_by_fingerprint_route_and_type_with_weight() -> None:
+    failure = Failure("00ff", "builtins.KeyError", "…", "shop/a.py:1 in a", "shop/a.py:1 in a")
+    failed = finished("GET /a", 10, outcome="500", weight=3)._replace(failure=failure, tenant="acme")
+    fold = Fold("shop")
+    assert fold.add([failed, finished("GET /a", 10)], 0).failures == [failed]
+    out = fold.take()
+    counts = dict(zip(out.series, out.count, strict=True))
+    assert counts[Series("shop", "acme", "error", "00ff", "GET /a", "builtins.KeyError")] == 3
+
+
+def test_pieces_of_a_root_that_runs_on_are_divided_once_it_ends() -> None:
+    fold = Fold("shop")
+    for at in (100, 200):
+        piece = [Child("db", "SELECT 1", "ok", at, at + 50, 0, None)]
+        fold.add([Record("", "", "GET /a", "", "", 50, at + 50, 0, 1, piece, None)], 0)
+    last = [Child("template", "a.html", "ok", 120, 320, 0, None)]
+    root = Record("", "http", "GET /a", "", "200", 50, 350, 0, 1, last, None)
+    whole = fold.add([root], 0).wholes[id(root)]
+    assert [child[1] for child in whole.children] == ["SELECT 1", "SELECT 1", "a.html"]
+    out = fold.take()
+    parts = {s.name: ns for s, ns in zip(out.series, out.sum_ns, strict=True) if s.kind == "part"}
+    assert parts == {"db": 100, "template": 120}
+    counts = {s.name: n for s, n in zip(out.series, out.count, strict=True) if s.kind == "db"}
+    assert counts == {"SELECT 1": 2}
 
 
 def test_beyond_the_cap_series_share_a_name_and_are_counted() -> None:

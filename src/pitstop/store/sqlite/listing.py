@@ -61,7 +61,7 @@ def rows_from(
     column = "duration_ns" if slowest else "ts"
     top: list[int] = []
     highest: dict[int, int] = {}
-    for place, (condition, values, below_s) in enumerate(paths if limit > 0 else []):
+    for place, (condition, values, below_s) in enumerate(paths):
         least = top[0] if len(top) == limit else -1
         if not slowest and below_s <= least:
             continue

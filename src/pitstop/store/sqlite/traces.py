@@ -83,6 +83,8 @@ def traces_of(
     connection: sqlite3.Connection, window: Window, match: TraceMatch, limit: int, slowest: bool, body: bool
 ) -> Traces:
     """The newest or slowest that match; see `pitstop.model.Store`."""
+    if limit <= 0:
+        return Traces()
     column = "duration_ns" if slowest else "ts"
     select = f"SELECT {_COLUMNS}, {_WITH_BODY if body else _NO_BODY} {_TABLES} {_BODY if body else ''}"
     found: list[tuple[Any, ...]] = []
@@ -92,7 +94,7 @@ def traces_of(
         found += connection.execute(f"{select} WHERE {path.condition} AND {column} >= ?", (*path.values, least))
     first = _DURATION_NS if slowest else _TS
     found.sort(key=lambda row: (row[first], row[_START_NS]), reverse=True)
-    return _columns(found[: max(0, limit)])
+    return _columns(found[:limit])
 
 
 def trace_of(connection: sqlite3.Connection, trace_id: str) -> Traces:

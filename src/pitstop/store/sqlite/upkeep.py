@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from pitstop.model.protocols import Upkeep
 from pitstop.rollup.native import allocate_lock
-from pitstop.store.examples import TRACE_BYTES
 from pitstop.store.sqlite import fold, trim
 from pitstop.store.sqlite.compact import compact
 from pitstop.store.sqlite.connection import nap
@@ -52,8 +51,9 @@ FUTURE_S = 5.0  # a lease taken later than this from now is from before a step o
 class House:
     """The housekeeping of one store object."""
 
-    def __init__(self, connections: Connections, clock: Clock) -> None:
+    def __init__(self, connections: Connections, clock: Clock, trace_bytes: int) -> None:
         self._connections = connections
+        self._trace_bytes = trace_bytes
         self._clock = clock
         self._round = allocate_lock()
         self._last_ns = clock.monotonic_ns()
@@ -68,7 +68,7 @@ class House:
             folded = fold.fold_rollups(self._connections, steady_s) + fold.fold_samples(self._connections, steady_s)
             folded += fold_profiles(self._connections, steady_s)
             now_s = self.now_s()
-            deleted = self.retain(now_s, retention_s) + trim.trim(self._connections, now_s, TRACE_BYTES)
+            deleted = self.retain(now_s, retention_s) + trim.trim(self._connections, now_s, self._trace_bytes)
             deleted += self._tidy(now_s)
             compact(self._connections)
             return Upkeep(folded, deleted, self.checkpoint(LOG_BYTES), self.vacuum())
