@@ -20,6 +20,7 @@ from pitstop.record.governor import Governor
 from pitstop.record.profiler import Profiler
 from pitstop.record.recorder import RECORDER
 from pitstop.rollup.flusher import Flusher
+from pitstop.rollup.keep import Limits
 from pitstop.rollup.native import allocate_lock, start_thread
 
 if TYPE_CHECKING:
@@ -133,6 +134,13 @@ def init(**arguments: object) -> None:
         sample=sample,
         started=_when_the_flusher_starts,
         profiles=None if profiler is None else _profiles,
+        limits=Limits(
+            slow_ns=int(settings.number("slow_s") * 1e9),
+            slow_query_ns=int(settings.number("slow_query_s") * 1e9),
+            traces_per_s=settings.number("traces_per_s"),
+            trace_spans=int(settings.number("trace_spans")),
+        ),
+        slow_query=_log_slow_query if settings.flag("log_slow_queries") else None,
     )
     _wiring.flusher = flusher
     RECORDER.capacity = int(settings.number("buffer_size"))
@@ -181,6 +189,15 @@ def _profiles() -> Profiles:
     if not profiler.stopped:
         desk.poll()
     return profiler.profiles()
+
+
+def _log_slow_query(route: str, statement: str, duration_ns: int, line: str) -> None:
+    import logging  # noqa: PLC0415  only where it was asked for
+
+    logging.getLogger("pitstop.slow").warning(
+        "%s: %.3f s for %s at %s",
+        route or "outside of a request", duration_ns / 1e9, statement, line or "a line that is not known",
+    )  # fmt: skip
 
 
 def _append(batch: Batch) -> None:

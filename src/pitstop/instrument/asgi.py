@@ -6,11 +6,12 @@ background work is not in it; that is an operation of its own. Needs ASGI 3 (any
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
-from pitstop.instrument.live import IN_FLIGHT, MARK, fault, flush_at_end
+from pitstop.instrument.live import FAILED, IN_FLIGHT, MARK, fault, flush_at_end, note_failure
 from pitstop.instrument.loop import LOOP
 from pitstop.instrument.names import BY_METHOD, CLIENT_LEFT, OUTCOMES, SERVER_ERROR
 from pitstop.instrument.options import OPTIONS
@@ -132,9 +133,12 @@ class RecordingMiddleware:
             await app(scope, op.receive, op.send)
         except BaseException as error:
             if op.end_ns:
-                op.after("error")
+                op.after("error", error)
             else:
-                op.finish(_outcome_of_error(error))
+                outcome = _outcome_of_error(error)
+                if outcome != CLIENT_LEFT:
+                    note_failure(op, error)
+                op.finish(outcome)
             raise
         else:
             if not op.end_ns:  # returned without an answer, or without the end of one
@@ -182,7 +186,10 @@ class _Request(Operation):
         try:
             kind = message["type"]
             if kind == "http.response.start":
-                self.outcome = OUTCOMES[message["status"]]
+                status = message["status"]
+                self.outcome = OUTCOMES[status]
+                if status >= FAILED:  # frameworks answer for an exception while they handle it
+                    note_failure(self, self.raised or sys.exception())
                 options = self.middleware.options
                 if options.exec_time or options.server_timing:
                     message = _with_timing(message, options, perf_counter_ns() - self.start_ns)
@@ -243,6 +250,8 @@ class _Request(Operation):
         self.end_ns = end_ns = perf_counter_ns()
         _ended(self)
         try:
+            if self.raised is not None:
+                self.raised = None
             self.outcome = CLIENT_LEFT if self.left else outcome
             middleware = self.middleware
             if not self.name:
@@ -252,12 +261,14 @@ class _Request(Operation):
         except Exception:  # noqa: BLE001
             fault("asgi.finish")
 
-    def after(self, outcome: str) -> None:
+    def after(self, outcome: str, error: BaseException | None = None) -> None:
         """Record the work after the answer, if there was any to speak of."""
         end_ns = perf_counter_ns()
         if self.background is not None or end_ns - self.end_ns > BACKGROUND_NS:
             background = self.left_behind()
             background.outcome = outcome
+            if error is not None and self.failure is None:  # else it was the request's, and is raised again
+                note_failure(background, error)
             self.middleware.recorder.finish(background, end_ns)
 
 

@@ -48,12 +48,20 @@ def _flask(module: Any) -> None:
     from pitstop.instrument import patches  # noqa: PLC0415
 
     patches.replace(module.Flask, "__call__", patches.flask_call())
+    patches.note_errors_of_flask(module.Flask)
 
 
 def _django_base(module: Any) -> None:
     from pitstop.instrument import patches  # noqa: PLC0415
 
     patches.replace(module.BaseHandler, "resolve_request", patches.django_resolve)
+    patches.replace(module.BaseHandler, "process_exception_by_middleware", patches.noting_error)
+
+
+def _django_exception(module: Any) -> None:
+    from pitstop.instrument import patches  # noqa: PLC0415
+
+    patches.replace(module, "response_for_exception", patches.noting_error)
 
 
 def _django_wsgi(module: Any) -> None:
@@ -134,6 +142,7 @@ HOOKS: dict[str, tuple[str, Callable[[Any], None]]] = {
     "fastapi.applications": ("fastapi", _fastapi),
     "flask.app": ("flask", _flask),
     "django.core.handlers.base": ("django", _django_base),
+    "django.core.handlers.exception": ("django", _django_exception),
     "django.core.handlers.wsgi": ("django", _django_wsgi),
     "django.core.handlers.asgi": ("django", _django_asgi),
     "litestar.app": ("litestar", _litestar),

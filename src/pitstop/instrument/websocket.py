@@ -10,7 +10,7 @@ from __future__ import annotations
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
-from pitstop.instrument.live import IN_FLIGHT, MARK, fault
+from pitstop.instrument.live import IN_FLIGHT, MARK, fault, note_failure
 from pitstop.instrument.loop import LOOP
 from pitstop.instrument.names import CLIENT_LEFT, WEBSOCKETS
 from pitstop.model.series import STAGE, WEBSOCKET
@@ -63,6 +63,8 @@ async def record_websocket(middleware: RecordingMiddleware, scope: Scope, receiv
         await middleware.app(scope, observed_receive, observed_send)
     except BaseException as error:
         outcome = CLIENT_LEFT if type(error).__name__ in {"CancelledError", "Cancelled", "GeneratorExit"} else _FAILED
+        if outcome == _FAILED:
+            note_failure(op, error)
         raise
     finally:
         IN_FLIGHT.discard(op)

@@ -6,10 +6,11 @@ closes before the body was exhausted had a client that left (499).
 
 from __future__ import annotations
 
+import sys
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
-from pitstop.instrument.live import IN_FLIGHT, MARK, fault
+from pitstop.instrument.live import IN_FLIGHT, MARK, fault, note_failure
 from pitstop.instrument.names import BY_METHOD, CLIENT_LEFT, OUTCOMES, SERVER_ERROR
 from pitstop.instrument.options import OPTIONS
 from pitstop.model.series import HTTP, STAGE
@@ -101,7 +102,10 @@ class RecordingMiddleware:
         try:
             body = app(environ, op.start)
         except BaseException as error:
-            op.finish(CLIENT_LEFT if isinstance(error, GeneratorExit) else SERVER_ERROR)
+            left = isinstance(error, GeneratorExit)
+            if not left:
+                note_failure(op, error)
+            op.finish(CLIENT_LEFT if left else SERVER_ERROR)
             raise
         finally:
             reset_current(token)
@@ -154,7 +158,9 @@ class _Request(Operation):
     def start(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
         """Take note of the status and pass it on."""
         try:
-            self.outcome = status[:3]
+            self.outcome = outcome = status[:3]
+            if outcome >= SERVER_ERROR:
+                note_failure(self, self.raised or (exc_info[1] if exc_info else sys.exception()))
             for name, value in headers:
                 if name == "Content-Length":
                     self.declared_bytes = int(value)
@@ -192,6 +198,8 @@ class _Request(Operation):
         self.end_ns = end_ns = perf_counter_ns()
         _ended(self)
         try:
+            if self.raised is not None:
+                self.raised = None
             self.outcome = outcome or _KNOWN_OUTCOMES.get(self.outcome) or SERVER_ERROR
             if not self.name:
                 self.find_name()
@@ -241,7 +249,8 @@ class _Body:
         except StopIteration:
             op.finish("")
             raise
-        except BaseException:
+        except BaseException as error:
+            note_failure(op, error)
             op.finish(SERVER_ERROR)
             raise
         finally:

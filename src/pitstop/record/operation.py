@@ -42,6 +42,7 @@ class Operation:
     known_trace_id: str | None = None
     background: Operation | None = None
     failure: Failure | None = None
+    raised: BaseException | None = None  # what a framework is about to answer for; let go of when the root ends
 
     start_ns = 0
 

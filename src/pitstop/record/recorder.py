@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from pitstop.model.record import ChildFields, Fields
 
-CAPACITY = 4096  # records; at about 200 B each this is 0.8 MB
+CAPACITY = 4096  # records and what ended below them; at about 200 B each this is 0.8 MB
 NUDGE_MASK = 2047  # the flusher is woken early each time this many more wait; waking it costs as much as 50 requests
 MOST_CHILDREN = 256  # a root that runs on hands over what has finished below it in pieces of this size
 LONG_NS = 50_000_000  # a shorter root without anything below it is not asked for its caller's headers
@@ -46,6 +46,10 @@ class Recorder:
 
     `sample_rate` is the share of roots that are recorded. The one recorded stands for itself and those left out since
     the last (`weight`), so totals stay right: gaps are geometric and independent of what is kept, hence so are weights.
+
+    `capacity` bounds roots, and roots together with what ended below them: when there is no room for that, the root
+    goes without it, and what is dropped is counted. `inside` is how many children wait, give or take a few: threads
+    that add at the same time may count once.
     """
 
     def __init__(self, *, capacity: int = CAPACITY, recent: int = 1000, rng: random.Random | None = None) -> None:
@@ -55,6 +59,7 @@ class Recorder:
         self.shedding = False
         self.capacity = capacity
         self.buffer: list[Fields] = []
+        self.inside = 0
         self.recent: deque[Fields] = deque(maxlen=recent)
         self.nudge: Callable[[bool], None] | None = None  # called with True when the buffer is filling up
         self.flush: Callable[[float], bool] | None = None  # for integrations that see the server shut down
@@ -110,6 +115,10 @@ class Recorder:
         if not weight:
             return
         children, outcome, failure = root.children, root.outcome, root.failure
+        if children:
+            self.inside = inside = self.inside + len(children)
+            if inside > NUDGE_MASK:
+                children = self._make_room(children)
         telling = children or failure or outcome >= "5" or end_ns - root.start_ns >= LONG_NS
         record = (
             root.tenant, root.kind, root.name, "", outcome,
@@ -121,6 +130,17 @@ class Recorder:
             buffer.append(record)
         else:
             self._hand_over(record)
+
+    def _make_room(self, children: list[ChildFields]) -> list[ChildFields] | None:
+        """Wake the flusher, which is behind; `children` if there is room for them."""
+        if self.nudge is not None:
+            self.nudge(True)
+        if self.inside + len(self.buffer) <= self.capacity:
+            return children
+        self.inside -= len(children)
+        for _ in children:
+            next(self._drops)
+        return None
 
     def _hand_over(self, record: Fields) -> None:
         buffer = self.buffer
@@ -160,6 +180,9 @@ class Recorder:
             children.append(ended)
         elif root.name:
             root.children = [ended]
+            self.inside += len(children)
+            if self.inside > NUDGE_MASK and self._make_room(children) is None:
+                return
             self._hand_over(
                 (
                     root.tenant, "", root.name, "", "",
@@ -207,7 +230,9 @@ class Recorder:
         n = len(buffer)
         records = buffer[:n]
         del buffer[:n]
-        self.recent.extend(records[-(self.recent.maxlen or 0) :])
+        self.inside = 0
+        for record in records[-(self.recent.maxlen or len(records)) :] if self.recent.maxlen else ():
+            self.recent.append((*record[:9], None, *record[10:]) if record[9] else record)
         n = len(counts)
         taken = counts[:n]
         del counts[:n]
@@ -217,6 +242,7 @@ class Recorder:
     def reset_after_fork(self) -> None:
         """Forget in a child what the parent has recorded and will write itself."""
         self.buffer = []
+        self.inside = 0
         self._counts = []
         self._gauges = {}
         self.recent.clear()

@@ -7,6 +7,7 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING, ParamSpec, Self, TypeVar, cast, overload
 
 from pitstop.model.series import FUNCTION
+from pitstop.record.failure import failure_of
 from pitstop.record.operation import Operation, get_current, reset_current, set_current
 from pitstop.record.owners import owned_code
 from pitstop.record.recorder import MOST_CHILDREN, RECORDER
@@ -68,6 +69,8 @@ class Span(Operation):
                 set_current(self.parent)
         if root is None:
             if self.start_ns:
+                if exc is not None:
+                    self.failure = failure_of(exc)
                 RECORDER.finish(self, end_ns)
             return
         self.end_ns = end_ns
