@@ -11,13 +11,14 @@ from functools import partial
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
-from pitstop.instrument.live import FAILED, IN_FLIGHT, MARK, fault, flush_at_end, note_failure
+from pitstop.instrument.live import FAILED, IN_FLIGHT, MARK, Served, fault, flush_at_end, note_failure
+from pitstop.instrument.loop import LOOP
 from pitstop.instrument.names import BY_METHOD, CLIENT_LEFT, OUTCOMES, SERVER_ERROR
 from pitstop.instrument.options import OPTIONS
-from pitstop.instrument.runtime import LOOP
 from pitstop.instrument.websocket import record_websocket
 from pitstop.model.series import HTTP, STAGE
 from pitstop.record.operation import Operation, reset_current, set_current
+from pitstop.record.owners import owned
 from pitstop.record.recorder import RECORDER
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ class RecordingMiddleware:
         except Exception:  # noqa: BLE001  the host goes on
             fault("asgi.exclude")
 
-    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: C901  a call is a tenth of it
         op = _Request()
         op.kind = HTTP
         op.outcome = op.name = op.tenant = ""
@@ -124,6 +125,9 @@ class RecordingMiddleware:
         if self.recorder.shedding:
             self.recorder.admit(op)
         token = set_current(op)
+        outer = token.old_value
+        if outer.__class__ is Served:
+            outer.give_way(op)
         scope[MARK] = True  # not `op`, which holds the scope: a cycle for each request would keep the collector busy
         _begun(op)
         if LOOP.wanted:
@@ -178,6 +182,13 @@ class _Request(Operation):
     def host(self) -> str:  # type: ignore[override]  # looked up by those few who ask
         """The caller's Host header."""
         return next((value for name, value in self.scope["headers"] if name == b"host"), b"").decode("latin-1")
+
+    def name_so_far(self) -> str:
+        """By the route that the framework has found, if it has."""
+        try:
+            return self.name or self.names[self.middleware.template_of(self.scope)]
+        except Exception:  # noqa: BLE001  it runs in another thread
+            return ""
 
     def send(self, message: Message) -> Awaitable[None]:
         """Pass on `message`, and end with the last of the body."""
@@ -270,6 +281,9 @@ class _Request(Operation):
             if failed:
                 note_failure(background, error)
             self.middleware.recorder.finish(background, end_ns)
+
+
+owned(RecordingMiddleware._http, "op")  # noqa: SLF001  for whoever samples stacks
 
 
 def _outcome_of_error(error: BaseException) -> str:

@@ -1,8 +1,8 @@
 """What is kept of an exception: its type, where it came from, and what the code itself says of it. No values.
 
 The message keeps only pieces that the code spells out: string constants and names of the function that raised, and
-what CPython's own messages are made of; ``…`` stands for what was filled in. Failures are grouped by type and functions of
-the host's own code, not by lines, so that a deploy that moves lines keeps the group.
+what CPython's own messages are made of; ``…`` stands for what was filled in. Failures are grouped by type and functions
+of the host's own code, not by lines, so that a deploy that moves lines keeps the group.
 """
 
 from __future__ import annotations

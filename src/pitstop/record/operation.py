@@ -75,6 +75,10 @@ class Operation:
         known = self.known_trace_id
         return None if traceparent is None and known is None else (known, traceparent)
 
+    def name_so_far(self) -> str:
+        """The name that it is going to have, as far as that is known while it runs; for other threads, never raises."""
+        return self.name
+
     def left_behind(self) -> Operation:
         """The operation of the work that goes on after this one has ended, such as a background task."""
         after = self.background
