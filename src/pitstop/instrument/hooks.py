@@ -160,6 +160,12 @@ HOOKS: dict[str, tuple[str, Callable[[Any], None]]] = {
     "granian.server.embed": ("granian", _granian),
     "wsgiref.simple_server": ("wsgiref", _wsgiref),
     "werkzeug.serving": ("werkzeug", _werkzeug),
+    "opentelemetry.trace": ("opentelemetry", _lazily("otel", "install_tracer")),
+    "opentelemetry.metrics": ("opentelemetry", _lazily("otel", "install_meter")),
+    "fastapi.telemetry._asgi": ("opentelemetry", _lazily("otel", "quiet_fastapi")),
+    "concurrent.futures.thread": ("threads", _lazily("threads")),
+    "threading": ("threads", _lazily("threads")),
+    "anyio.to_thread": ("threads", _lazily("threads")),
     "redis.client": ("redis", _lazily("redis")),
     "redis.asyncio.client": ("redis", _lazily("redis")),
     "redis.connection": ("redis", _lazily("redis")),
@@ -172,23 +178,40 @@ HOOKS: dict[str, tuple[str, Callable[[Any], None]]] = {
     "urllib3.response": ("urllib3", _lazily("urllib3")),
     "aiohttp.connector": ("aiohttp", _lazily("aiohttp")),
     "aiohttp.client_reqrep": ("aiohttp", _lazily("aiohttp")),
+    "pymemcache.client.base": ("pymemcache", _lazily("pymemcache")),
+    "celery.app.base": ("celery", _lazily("celery")),
+    "rq.queue": ("rq", _lazily("rq")),
+    "rq.job": ("rq", _lazily("rq")),
+    "rq.worker": ("rq", _lazily("rq")),
+    "rq.worker.base": ("rq", _lazily("rq")),
+    "dramatiq.broker": ("dramatiq", _lazily("dramatiq")),
+    "jinja2.environment": ("jinja2", _lazily("jinja2")),
+    "django.template.backends.django": ("django", _lazily("django_templates")),
+    "logging": ("logging", _lazily("logs")),
 }
 """Module to wait for, the integration it belongs to, and what patches it."""
 
 INTEGRATIONS = tuple(dict.fromkeys(name for name, _ in HOOKS.values()))
+FRAMEWORKS = frozenset({"starlette", "fastapi", "flask", "django", "litestar"})
 SERVERS = frozenset({"uvicorn", "gunicorn", "hypercorn", "granian", "wsgiref", "werkzeug"})
 OLDEST = {
     "starlette": (0, 40), "fastapi": (0, 115), "flask": (3, 0), "django": (4, 2), "litestar": (2, 13),
     "uvicorn": (0, 34), "gunicorn": (23, 0), "hypercorn": (0, 17), "granian": (2, 0), "werkzeug": (3, 0),
+    "opentelemetry": (1, 25),
     "redis": (5, 0), "httpx": (0, 25), "urllib3": (2, 0), "aiohttp": (3, 9),
+    "pymemcache": (4, 0), "celery": (5, 3), "rq": (1, 16), "dramatiq": (1, 14),
+    "jinja2": (3, 0),
 }  # fmt: skip
 """The oldest versions that are supported: docs/instrument.md."""
+
+_DISTRIBUTIONS = {"opentelemetry": "opentelemetry-api"}  # whose name is not the integration's
 
 _WRITE_AT_THE_END = frozenset({"uvicorn.server", "hypercorn.asyncio.run", "hypercorn.trio.run"})
 """Hooks by which the last second is not lost: needed whatever is recorded."""
 
 _state: dict[str, str] = {}
 _reason: dict[str, str] = {}
+_named: set[str] = set()
 
 
 class _Finder:
@@ -269,6 +292,8 @@ def install(names: tuple[str, ...] = (AUTO,), *, autostart: bool = False) -> Non
         for module, (integration, _) in HOOKS.items()
         if _chosen(integration, names) or (module in _WRITE_AT_THE_END and NONE not in names)
     )
+    _named.clear()
+    _named.update(names)
     for name in INTEGRATIONS:
         if not _chosen(name, names):
             _state[name] = "off"
@@ -283,6 +308,16 @@ def install(names: tuple[str, ...] = (AUTO,), *, autostart: bool = False) -> Non
 def remove() -> None:
     """Wait for no more imports; what is patched stays until `uninstrument` or the end of the process."""
     sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, _Finder)]
+
+
+def attached(integration: str) -> bool:
+    """Whether `integration` records in this process."""
+    return _state.get(integration) == "hooked"
+
+
+def asked_for(integration: str) -> bool:
+    """Whether the setting names `integration`, and does not only include it."""
+    return integration in _named
 
 
 def status() -> list[Status]:
@@ -305,7 +340,8 @@ def _status(name: str, names: tuple[str, ...]) -> Status:
     from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415  only when asked
 
     try:
-        installed = sys.version.split()[0] if name in sys.stdlib_module_names else version(name)
+        distribution = _DISTRIBUTIONS.get(name, name)
+        installed = sys.version.split()[0] if name in sys.stdlib_module_names else version(distribution)
     except PackageNotFoundError:
         return Status(name, "", "absent", f"{name} is not installed")
     state = _state.get(name) or ("waiting" if _chosen(name, names) else "off")

@@ -26,7 +26,8 @@ MOST_PIECES = 500
 GAP = "…"
 
 _CPYTHON = (
-    "division by zero", "list index out of range", "tuple index out of range", "string index out of range",
+    "division by zero", "integer division or modulo by zero", "float division by zero",
+    "list index out of range", "tuple index out of range", "string index out of range",
     "pop from empty list", "maximum recursion depth exceeded", "invalid literal for int() with base 10: ",
     "could not convert string to float: ", " object has no attribute ", " object is not subscriptable",
     " object is not callable", " object is not iterable", "unsupported operand type(s) for ", "NoneType",
