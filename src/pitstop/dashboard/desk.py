@@ -20,6 +20,7 @@ class Desk:
     """The store, who may look at it, and the answers that are shared between requests.
 
     `writable` is false where the dashboard only looks: pruning and checkpoints are then refused.
+    `retention_s` None: the store's own.
     """
 
     store: Store
@@ -30,6 +31,7 @@ class Desk:
     hub: Hub
     clock: Clock
     writable: bool = True
+    retention_s: int | None = None
 
 
 def desk_of(connection: HTTPConnection) -> Desk:
