@@ -50,6 +50,12 @@ def test_three_equal_ones_or_others_in_between_stay_apart() -> None:
     assert all(row.times == 0 for row in rows_of(trace_tree_of(trace_of(mixed, 80))))
 
 
+def test_a_long_gap_parts_equal_statements_and_a_short_one_does_not() -> None:
+    starts = [0, 10, 20, 30, 60, 70, 80, 90]
+    rows = rows_of(trace_tree_of(trace_of([span(10 + i, at, 9) for i, at in enumerate(starts)])))
+    assert [(row.kind, row.times) for row in rows if row.depth == 1] == [("db", 4), ("gap", 0), ("db", 4), ("gap", 0)]
+
+
 def test_a_gap_stands_where_it_is_and_has_a_name() -> None:
     rows = rows_of(trace_tree_of(trace_of([span(10, 0, 20), span(11, 60, 40)])))
     assert [(row.kind, row.name, row.start_us, row.duration_us) for row in rows[1:]] == [
