@@ -123,6 +123,15 @@ def _werkzeug(module: Any) -> None:
     patches.replace(module.BaseWSGIServer, "__init__", servers.werkzeug_init)
 
 
+def _lazily(integration: str, attach: str = "attach") -> Callable[[Any], None]:
+    """The function `attach` of the file that is called as the integration, imported when there is something to patch."""
+
+    def patch(module: Any) -> None:
+        getattr(import_module(f"pitstop.instrument.{integration}"), attach)(module)
+
+    return patch
+
+
 HOOKS: dict[str, tuple[str, Callable[[Any], None]]] = {
     "starlette.applications": ("starlette", _starlette),
     "fastapi.applications": ("fastapi", _fastapi),
@@ -142,6 +151,18 @@ HOOKS: dict[str, tuple[str, Callable[[Any], None]]] = {
     "granian.server.embed": ("granian", _granian),
     "wsgiref.simple_server": ("wsgiref", _wsgiref),
     "werkzeug.serving": ("werkzeug", _werkzeug),
+    "sqlite3": ("sqlite3", _lazily("sqlite")),
+    "aiosqlite.core": ("aiosqlite", _lazily("sqlite")),
+    "psycopg": ("psycopg", _lazily("psycopg")),
+    "psycopg_pool": ("psycopg", _lazily("psycopg")),
+    "psycopg2": ("psycopg2", _lazily("psycopg2")),
+    "asyncpg": ("asyncpg", _lazily("asyncpg")),
+    "pymysql": ("pymysql", _lazily("mysql")),
+    "MySQLdb": ("mysqlclient", _lazily("mysql")),
+    "sqlalchemy": ("sqlalchemy", _lazily("sqlalchemy")),
+    "django.db.transaction": ("django", _lazily("django_orm")),
+    "django.db.backends.utils": ("django", _lazily("django_orm")),
+    "django.db.migrations.migration": ("django", _lazily("django_orm")),
 }
 """Module to wait for, the integration it belongs to, and what patches it."""
 
@@ -150,6 +171,8 @@ SERVERS = frozenset({"uvicorn", "gunicorn", "hypercorn", "granian", "wsgiref", "
 OLDEST = {
     "starlette": (0, 40), "fastapi": (0, 115), "flask": (3, 0), "django": (4, 2), "litestar": (2, 13),
     "uvicorn": (0, 34), "gunicorn": (23, 0), "hypercorn": (0, 17), "granian": (2, 0), "werkzeug": (3, 0),
+    "aiosqlite": (0, 19), "psycopg": (3, 1), "psycopg2": (2, 9), "asyncpg": (0, 28), "pymysql": (1, 0),
+    "mysqlclient": (2, 1), "sqlalchemy": (2, 0),
 }  # fmt: skip
 """The oldest versions that are supported: docs/instrument.md."""
 
