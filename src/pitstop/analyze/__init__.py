@@ -1,9 +1,38 @@
 """Answers from rollups: one question a file, pure functions behind one read of the store."""
 
+from pitstop.analyze.breakdown import (
+    PART_NAMES,
+    Breakdown,
+    BreakdownPart,
+    BreakdownTrend,
+    breakdown,
+    breakdown_trend,
+    breakdowns,
+)
+from pitstop.analyze.calls import CacheRow, TaskRow, caches, outgoing, tasks, templates
 from pitstop.analyze.compare import Comparison, Delta, compare
+from pitstop.analyze.errors import ErrorRow, errors
 from pitstop.analyze.health import Health, HealthPart, health, health_of
 from pitstop.analyze.heatmap import Heatmap, heatmap
+from pitstop.analyze.leaves import LeafRow, RouteCalls, leaves
+from pitstop.analyze.n_plus_one import NPlusOneRow, n_plus_one
 from pitstop.analyze.overview import Overview, overview, overview_of
+from pitstop.analyze.profile import (
+    DiffNode,
+    FlameGraph,
+    FlameNode,
+    FunctionDelta,
+    FunctionRow,
+    ProfileDiff,
+    ProfileFound,
+    flame_graph,
+    profile_diff,
+    profile_search,
+    profiles,
+    top_functions,
+)
+from pitstop.analyze.profile_formats import folded, pprof, speedscope
+from pitstop.analyze.queries import CodeLine, QueryDetail, QueryRow, queries, query
 from pitstop.analyze.route_detail import RouteDetail, StatusRow, route_detail
 from pitstop.analyze.routes import RouteRow, routes, routes_of
 from pitstop.analyze.rows import SeriesRow, rows
@@ -12,18 +41,40 @@ from pitstop.analyze.services import ServiceRow, services
 from pitstop.analyze.severity import Severity, severity
 from pitstop.analyze.sparklines import Sparkline, sparklines
 from pitstop.analyze.stats import NO_DATA, Stats
+from pitstop.analyze.trace_tree import Gap, TracePart, TraceTree, TreeSpan, trace_tree
+from pitstop.analyze.traces import TraceHistogram, TraceRow, trace_histogram, traces
 from pitstop.analyze.trend import Trend, automatic_step_s, trend
 from pitstop.analyze.verdict import Verdict, verdict, verdict_of
 
 __all__ = [
     "NO_DATA",
+    "PART_NAMES",
+    "Breakdown",
+    "BreakdownPart",
+    "BreakdownTrend",
+    "CacheRow",
+    "CodeLine",
     "Comparison",
     "Delta",
+    "DiffNode",
+    "ErrorRow",
+    "FlameGraph",
+    "FlameNode",
+    "FunctionDelta",
+    "FunctionRow",
+    "Gap",
     "Gauge",
     "Health",
     "HealthPart",
     "Heatmap",
+    "LeafRow",
+    "NPlusOneRow",
     "Overview",
+    "ProfileDiff",
+    "ProfileFound",
+    "QueryDetail",
+    "QueryRow",
+    "RouteCalls",
     "RouteDetail",
     "RouteRow",
     "Runtime",
@@ -33,15 +84,37 @@ __all__ = [
     "Sparkline",
     "Stats",
     "StatusRow",
+    "TaskRow",
+    "TraceHistogram",
+    "TracePart",
+    "TraceRow",
+    "TraceTree",
+    "TreeSpan",
     "Trend",
     "Verdict",
     "automatic_step_s",
+    "breakdown",
+    "breakdown_trend",
+    "breakdowns",
+    "caches",
     "compare",
+    "errors",
+    "flame_graph",
+    "folded",
     "health",
     "health_of",
     "heatmap",
+    "leaves",
+    "n_plus_one",
+    "outgoing",
     "overview",
     "overview_of",
+    "pprof",
+    "profile_diff",
+    "profile_search",
+    "profiles",
+    "queries",
+    "query",
     "route_detail",
     "routes",
     "routes_of",
@@ -50,6 +123,13 @@ __all__ = [
     "services",
     "severity",
     "sparklines",
+    "speedscope",
+    "tasks",
+    "templates",
+    "top_functions",
+    "trace_histogram",
+    "trace_tree",
+    "traces",
     "trend",
     "verdict",
     "verdict_of",

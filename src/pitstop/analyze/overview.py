@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pitstop.model import Rollups, Store, Window
 
 CACHE_HIT = "hit"
+CACHE_MISS = "miss"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +61,11 @@ def overview_of(requests: Rollups, lookups: Rollups, window: Window, service: st
     if len(requests):
         stats = stats_by_group(requests, np.zeros(len(requests), dtype=np.int64), 1, window.duration_s)[0]
     left = str(CLIENT_LEFT_STATUS)
-    lookup_count = sum(lookups.count)
-    hits = sum(n for n, series in zip(lookups.count, lookups.series, strict=True) if series.outcome == CACHE_HIT)
+    found = dict.fromkeys((CACHE_HIT, CACHE_MISS), 0)  # writes and the like look nothing up
+    for number, series in zip(lookups.count, lookups.series, strict=True):
+        if series.outcome in found:
+            found[series.outcome] += number
+    hits, lookup_count = found[CACHE_HIT], sum(found.values())
     return Overview(
         window=window,
         service=service,

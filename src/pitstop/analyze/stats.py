@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pitstop.model import Rollups, Series
 
 FIRST_ERROR_STATUS = 500  # RFC 9110, 15.6: the server failed; 4xx is the client's doing
+ERROR_OUTCOME = "error"  # of a span, statement, cache read or call: record/leaf.py
 CLIENT_LEFT_STATUS = 499  # nginx's: the client closed the connection before the answer
 QUANTILES = (0.50, 0.90, 0.95, 0.99)
 NOISE_Z = 2.576  # two-sided 99 % of the normal distribution
@@ -72,8 +73,8 @@ class Sums:
 
 
 def is_error(outcome: str) -> bool:
-    """Whether a request that ended with status `outcome` counts as failed by the server."""
-    return outcome.isdecimal() and int(outcome) >= FIRST_ERROR_STATUS
+    """Whether `outcome` is a failure of the server: a status of 500 or above, or what anything else calls an error."""
+    return outcome == ERROR_OUTCOME or (outcome.isdecimal() and int(outcome) >= FIRST_ERROR_STATUS)
 
 
 def sums(rollups: Rollups, groups: Ints, number: int) -> Sums:

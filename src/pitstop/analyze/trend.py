@@ -13,6 +13,7 @@ from pitstop.model import Match
 from pitstop.model.series import HTTP
 
 if TYPE_CHECKING:
+    from pitstop.analyze.columns import Ints
     from pitstop.model import Rollups, Store, Window
 
 STEPS_S = (1, 5, 10, 30, 60, 300, 900, 3600, 10_800, 21_600, 86_400, 604_800)
@@ -57,6 +58,19 @@ def automatic_step_s(window: Window, most_points: int = MOST_POINTS, now_s: floa
     return STEPS_S[-1]
 
 
+def steps(window: Window, step_s: int) -> range:
+    """Where the steps of `step_s` that hold `window` begin, Unix seconds."""
+    covered = window.aligned(step_s)
+    return range(covered.start_s, covered.end_s, step_s)
+
+
+def placed(rollups: Rollups, window: Window, step_s: int) -> Ints:
+    """The number of the step that each row is in; an edge widened to a coarser tier is in the step at that edge."""
+    covered = window.aligned(step_s)
+    at = (np.array(rollups.ts, dtype=np.int64) - covered.start_s) // step_s
+    return np.clip(at, 0, max(0, covered.duration_s // step_s - 1))
+
+
 def trend(
     store: Store, window: Window, service: str | None = None, route: str | None = None, step_s: int | None = None
 ) -> Trend:
@@ -67,15 +81,12 @@ def trend(
 
 
 def trend_of(requests: Rollups, window: Window, step_s: int, route: str | None = None) -> Trend:
-    """Rows of kind `http`, by step."""
-    covered = window.aligned(step_s)
-    ts = range(covered.start_s, covered.end_s, step_s)
+    """Rows of one kind, by step."""
+    ts = steps(window, step_s)
     seconds = [max(1, min(t + step_s, window.end_s) - max(t, window.start_s)) for t in ts]
     points: list[Stats] = [NO_DATA] * len(ts)
     if len(requests) and ts:
-        at = (np.array(requests.ts, dtype=np.int64) - covered.start_s) // step_s
-        at = np.clip(at, 0, len(ts) - 1)  # an edge widened to a coarser tier belongs to the step at that edge
-        points = stats_by_group(requests, at, len(ts), seconds)
+        points = stats_by_group(requests, placed(requests, window, step_s), len(ts), seconds)
     return Trend(
         window=window,
         route=route,

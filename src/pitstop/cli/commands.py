@@ -6,7 +6,23 @@ from typing import Annotated
 
 import typer
 
-from pitstop.cli import demo, doctor, export, health, report, routes, run, runtime, serve, storage
+from pitstop.cli import (
+    demo,
+    doctor,
+    errors,
+    export,
+    health,
+    profile,
+    queries,
+    report,
+    routes,
+    run,
+    runtime,
+    serve,
+    storage,
+    trace,
+    traces,
+)
 from pitstop.model.version import __version__
 
 RECORD = "Record and look"
@@ -48,6 +64,11 @@ app.command("serve", rich_help_panel=RECORD)(serve.serve)
 app.command("demo", rich_help_panel=RECORD, context_settings=_PASSED_ON)(demo.demo)
 app.command("report", rich_help_panel=READ)(report.report)
 app.command("routes", rich_help_panel=READ)(routes.routes)
+app.command("queries", rich_help_panel=READ)(queries.queries)
+app.command("traces", rich_help_panel=READ)(traces.traces)
+app.command("trace", rich_help_panel=READ)(trace.trace)
+app.command("errors", rich_help_panel=READ)(errors.errors)
+app.command("profile", rich_help_panel=READ)(profile.profile)
 app.command("health", rich_help_panel=READ)(health.health)
 app.command("runtime", rich_help_panel=READ)(runtime.runtime)
 app.command("export", rich_help_panel=READ)(export.export)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pitstop.cli import contract_inside
+
 if TYPE_CHECKING:
     from pitstop.analyze import Health, Overview, RouteRow, Runtime, Stats, Verdict
     from pitstop.model import StoreSize, Window
@@ -53,6 +55,7 @@ def route(row: RouteRow) -> Json:
         "severity": row.severity,
         "time_ratio": row.time_ratio,
         "popularity": row.popularity,
+        "breakdown": contract_inside.breakdown(row.breakdown),
     }
 
 

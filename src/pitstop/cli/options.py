@@ -28,6 +28,7 @@ StoreUrl = Annotated[
     ),
 ]
 Service = Annotated[str | None, typer.Option("--service", metavar="NAME", help="Only this service; default all.")]
+Route = Annotated[str | None, typer.Option("--route", metavar="NAME", help="Only this route, as in 'GET /items/{id}'.")]
 Last = Annotated[
     str | None,
     typer.Option("--last", metavar="LENGTH", help=f"Up to now: 90s, 1h, 7d …; default {DEFAULT_LAST}."),

@@ -119,6 +119,27 @@ def say(text: str = "", style: str = "") -> None:
         )
 
 
+def width() -> int:
+    """Columns that an answer may take."""
+    return min(console().width, _WIDEST)
+
+
+def print_line(text: str) -> None:
+    """A line as it is, for what is laid out already."""
+    console().print(printable(text).rstrip())
+
+
+def say_indented(text: str, by: int = 2) -> None:
+    """`text` set in by `by` columns, broken between words; a word too long for the line is cut in the middle."""
+    from pitstop.analyze.units import cut_middle  # noqa: PLC0415
+
+    out = console()
+    width = min(out.width, _WIDEST) - by
+    words = " ".join(cut_middle(word, width) for word in printable(text).split(" "))
+    for line in textwrap.wrap(words, width, break_long_words=False, break_on_hyphens=False):
+        out.print(" " * by + line)
+
+
 def printable(text: str) -> str:
     """`text` without characters that would steer the terminal: what is recorded may be hostile."""
     return (
@@ -143,6 +164,14 @@ def nothing_recorded(url: str) -> str:
     return (
         f"No requests were recorded in this window in {url}.\n"
         "Ask for a longer one with --last 7d, or record a service: pitstop run -- CMD"
+    )
+
+
+def nothing_of(what: str, url: str) -> str:
+    """What to say where there is nothing of one kind, with the next command to type."""
+    return (
+        f"No {what} were recorded in this window in {url}.\n"
+        "Ask for a longer one with --last 7d, or see what is recorded: pitstop doctor"
     )
 
 

@@ -6,17 +6,19 @@ background work is not in it; that is an operation of its own. Needs ASGI 3 (any
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
-from pitstop.instrument.live import IN_FLIGHT, MARK, fault, flush_at_end
+from pitstop.instrument.live import FAILED, IN_FLIGHT, MARK, Served, fault, flush_at_end, note_failure
+from pitstop.instrument.loop import LOOP
 from pitstop.instrument.names import BY_METHOD, CLIENT_LEFT, OUTCOMES, SERVER_ERROR
 from pitstop.instrument.options import OPTIONS
-from pitstop.instrument.runtime import LOOP
 from pitstop.instrument.websocket import record_websocket
 from pitstop.model.series import HTTP, STAGE
 from pitstop.record.operation import Operation, reset_current, set_current
+from pitstop.record.owners import owned
 from pitstop.record.recorder import RECORDER
 
 if TYPE_CHECKING:
@@ -109,19 +111,23 @@ class RecordingMiddleware:
         except Exception:  # noqa: BLE001  the host goes on
             fault("asgi.exclude")
 
-    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: C901  a call is a tenth of it
         op = _Request()
         op.kind = HTTP
         op.outcome = op.name = op.tenant = ""
         op.weight, op.nbytes, op.end_ns = 1, 0, 0
         op.left = op.streaming = False
-        op.root = op.children = op.background = op.attrs = None
+        op.root = op.background = op.attrs = None
+        op.children = []  # not on demand: two threads of a request must not each make one
         op.middleware, op.scope, op.take, op.forward = self, scope, receive, send
         op.names = BY_METHOD[scope.get("method", "")]
         op.start_ns = perf_counter_ns()
         if self.recorder.shedding:
             self.recorder.admit(op)
         token = set_current(op)
+        outer = token.old_value
+        if outer.__class__ is Served:
+            outer.give_way(op)
         scope[MARK] = True  # not `op`, which holds the scope: a cycle for each request would keep the collector busy
         _begun(op)
         if LOOP.wanted:
@@ -131,9 +137,12 @@ class RecordingMiddleware:
             await app(scope, op.receive, op.send)
         except BaseException as error:
             if op.end_ns:
-                op.after("error")
+                op.after("error", error)
             else:
-                op.finish(_outcome_of_error(error))
+                outcome = _outcome_of_error(error)
+                if outcome != CLIENT_LEFT:
+                    note_failure(op, error)
+                op.finish(outcome)
             raise
         else:
             if not op.end_ns:  # returned without an answer, or without the end of one
@@ -169,12 +178,27 @@ class _Request(Operation):
         """The caller's header, as it came."""
         return next((value for name, value in self.scope["headers"] if name == b"traceparent"), None)
 
+    @property
+    def host(self) -> str:  # type: ignore[override]  # looked up by those few who ask
+        """The caller's Host header."""
+        return next((value for name, value in self.scope["headers"] if name == b"host"), b"").decode("latin-1")
+
+    def name_so_far(self) -> str:
+        """By the route that the framework has found, if it has."""
+        try:
+            return self.name or self.names[self.middleware.template_of(self.scope)]
+        except Exception:  # noqa: BLE001  it runs in another thread
+            return ""
+
     def send(self, message: Message) -> Awaitable[None]:
         """Pass on `message`, and end with the last of the body."""
         try:
             kind = message["type"]
             if kind == "http.response.start":
-                self.outcome = OUTCOMES[message["status"]]
+                status = message["status"]
+                self.outcome = OUTCOMES[status]
+                if status >= FAILED:  # frameworks answer for an exception while they handle it
+                    note_failure(self, self.raised or sys.exception())
                 options = self.middleware.options
                 if options.exec_time or options.server_timing:
                     message = _with_timing(message, options, perf_counter_ns() - self.start_ns)
@@ -235,6 +259,8 @@ class _Request(Operation):
         self.end_ns = end_ns = perf_counter_ns()
         _ended(self)
         try:
+            if self.raised is not None:
+                self.raised = None
             self.outcome = CLIENT_LEFT if self.left else outcome
             middleware = self.middleware
             if not self.name:
@@ -244,13 +270,20 @@ class _Request(Operation):
         except Exception:  # noqa: BLE001
             fault("asgi.finish")
 
-    def after(self, outcome: str) -> None:
-        """Record the work after the answer, if there was any to speak of."""
+    def after(self, outcome: str, error: BaseException | None = None) -> None:
+        """Record the work after the answer, if there was any to speak of, or it failed."""
         end_ns = perf_counter_ns()
-        if self.background is not None or end_ns - self.end_ns > BACKGROUND_NS:
+        # what was answered for is the request's failure, and is raised again; a client may leave as it likes
+        failed = error is not None and self.failure is None and _outcome_of_error(error) == SERVER_ERROR
+        if failed or self.background is not None or end_ns - self.end_ns > BACKGROUND_NS:
             background = self.left_behind()
             background.outcome = outcome
+            if failed:
+                note_failure(background, error)
             self.middleware.recorder.finish(background, end_ns)
+
+
+owned(RecordingMiddleware._http, "op")  # noqa: SLF001  for whoever samples stacks
 
 
 def _outcome_of_error(error: BaseException) -> str:

@@ -25,6 +25,8 @@ _CLASS_HOOKS: tuple[tuple[str, str], ...] = (
     ("django.core.handlers.base.BaseHandler", "resolve_request"),
     ("django.core.handlers.wsgi.WSGIHandler", "__call__"),
     ("django.core.handlers.asgi.ASGIHandler", "__call__"),
+    ("django.core.handlers.base.BaseHandler", "process_exception_by_middleware"),
+    ("django.core.handlers.exception", "response_for_exception"),
 )
 
 
@@ -89,6 +91,7 @@ def instrument(  # noqa: C901  one branch for each framework
         if not isinstance(target.asgi_handler, asgi.RecordingMiddleware):
             target.asgi_handler = patches.litestar_handler(target, recorder, exclude, options)
     elif framework == "flask":
+        patches.note_errors_of_flask(target)
         if not isinstance(target.wsgi_app, wsgi.RecordingMiddleware):
             target.wsgi_app = patches.flask_wsgi_app(target, recorder, exclude, options)
     elif framework == "django":
@@ -119,6 +122,8 @@ def uninstrument(app: A) -> A:
         if isinstance(target.asgi_handler, asgi.RecordingMiddleware):
             target.asgi_handler = target.asgi_handler.app
     elif framework == "flask":
+        for name in patches.FLASK_HANDLERS:
+            patches.undo(target, name)
         if isinstance(target.wsgi_app, wsgi.RecordingMiddleware):
             target.wsgi_app = target.wsgi_app.app
     elif framework == "django":
@@ -134,6 +139,8 @@ def instrument_django(recorder: Recorder = RECORDER, options: Options = OPTIONS)
         patches.django_resolve,
         patches.django_wsgi_call(recorder, options),
         patches.django_asgi_call(recorder, options),
+        patches.noting_error,
+        patches.noting_error,
     )
     for (path, name), wrap in zip(_CLASS_HOOKS, wraps, strict=True):
         patches.replace(_resolve(path), name, wrap)

@@ -10,7 +10,7 @@ import re
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
-from pitstop.instrument.live import IN_FLIGHT, fault
+from pitstop.instrument.live import IN_FLIGHT, fault, note_failure, note_raised
 from pitstop.instrument.names import BY_METHOD, CLIENT_LEFT, SERVER_ERROR, outcome_of
 from pitstop.model.series import HTTP
 from pitstop.record.operation import CURRENT, Operation
@@ -131,6 +131,10 @@ class PitstopMiddleware:
         _end(op, request, response, None)
         return response
 
+    def process_exception(self, _request: object, error: Exception) -> None:
+        """Called by Django when a view raises."""
+        note_raised(error)
+
     def process_view(self, request: Any, *_view: object) -> None:
         """Called by Django after it has resolved the route."""
         try:
@@ -155,10 +159,16 @@ def _end(op: Operation, request: Any, response: Any, error: BaseException | None
     try:
         if error is None:
             op.outcome = outcome_of(response.status_code)
+            if op.outcome >= SERVER_ERROR:
+                note_failure(op, op.raised)
             if not response.streaming:
                 op.nbytes = len(response.content)
         else:
-            op.outcome = CLIENT_LEFT if type(error).__name__ == "CancelledError" else SERVER_ERROR
+            left = type(error).__name__ == "CancelledError"
+            op.outcome = CLIENT_LEFT if left else SERVER_ERROR
+            if not left:
+                note_failure(op, error)
+        op.raised = None
         if not op.name:
             op.name = BY_METHOD[request.method][""]
         RECORDER.finish(op, perf_counter_ns())

@@ -48,12 +48,20 @@ def _flask(module: Any) -> None:
     from pitstop.instrument import patches  # noqa: PLC0415
 
     patches.replace(module.Flask, "__call__", patches.flask_call())
+    patches.note_errors_of_flask(module.Flask)
 
 
 def _django_base(module: Any) -> None:
     from pitstop.instrument import patches  # noqa: PLC0415
 
     patches.replace(module.BaseHandler, "resolve_request", patches.django_resolve)
+    patches.replace(module.BaseHandler, "process_exception_by_middleware", patches.noting_error)
+
+
+def _django_exception(module: Any) -> None:
+    from pitstop.instrument import patches  # noqa: PLC0415
+
+    patches.replace(module, "response_for_exception", patches.noting_error)
 
 
 def _django_wsgi(module: Any) -> None:
@@ -124,7 +132,7 @@ def _werkzeug(module: Any) -> None:
 
 
 def _lazily(integration: str, attach: str = "attach") -> Callable[[Any], None]:
-    """The function `attach` of the file that is called as the integration, imported when there is something to patch."""
+    """The function `attach` of the file named like the integration, imported when there is something to patch."""
 
     def patch(module: Any) -> None:
         getattr(import_module(f"pitstop.instrument.{integration}"), attach)(module)
@@ -137,6 +145,7 @@ HOOKS: dict[str, tuple[str, Callable[[Any], None]]] = {
     "fastapi.applications": ("fastapi", _fastapi),
     "flask.app": ("flask", _flask),
     "django.core.handlers.base": ("django", _django_base),
+    "django.core.handlers.exception": ("django", _django_exception),
     "django.core.handlers.wsgi": ("django", _django_wsgi),
     "django.core.handlers.asgi": ("django", _django_asgi),
     "litestar.app": ("litestar", _litestar),
@@ -163,24 +172,60 @@ HOOKS: dict[str, tuple[str, Callable[[Any], None]]] = {
     "django.db.transaction": ("django", _lazily("django_orm")),
     "django.db.backends.utils": ("django", _lazily("django_orm")),
     "django.db.migrations.migration": ("django", _lazily("django_orm")),
+    "opentelemetry.trace": ("opentelemetry", _lazily("otel", "install_tracer")),
+    "opentelemetry.metrics": ("opentelemetry", _lazily("otel", "install_meter")),
+    "fastapi.telemetry._asgi": ("opentelemetry", _lazily("otel", "quiet_fastapi")),
+    "concurrent.futures.thread": ("threads", _lazily("threads")),
+    "threading": ("threads", _lazily("threads")),
+    "anyio.to_thread": ("threads", _lazily("threads")),
+    "redis.client": ("redis", _lazily("redis")),
+    "redis.asyncio.client": ("redis", _lazily("redis")),
+    "redis.connection": ("redis", _lazily("redis")),
+    "redis.asyncio.connection": ("redis", _lazily("redis")),
+    "redis._parsers.commands": ("redis", _lazily("redis")),
+    "redis.cluster": ("redis", _lazily("redis")),
+    "redis.asyncio.cluster": ("redis", _lazily("redis")),
+    "httpx._client": ("httpx", _lazily("httpx")),
+    "urllib3.connectionpool": ("urllib3", _lazily("urllib3")),
+    "urllib3.response": ("urllib3", _lazily("urllib3")),
+    "aiohttp.connector": ("aiohttp", _lazily("aiohttp")),
+    "aiohttp.client_reqrep": ("aiohttp", _lazily("aiohttp")),
+    "pymemcache.client.base": ("pymemcache", _lazily("pymemcache")),
+    "celery.app.base": ("celery", _lazily("celery")),
+    "rq.queue": ("rq", _lazily("rq")),
+    "rq.job": ("rq", _lazily("rq")),
+    "rq.worker": ("rq", _lazily("rq")),
+    "rq.worker.base": ("rq", _lazily("rq")),
+    "dramatiq.broker": ("dramatiq", _lazily("dramatiq")),
+    "jinja2.environment": ("jinja2", _lazily("jinja2")),
+    "django.template.backends.django": ("django", _lazily("django_templates")),
+    "logging": ("logging", _lazily("logs")),
 }
 """Module to wait for, the integration it belongs to, and what patches it."""
 
 INTEGRATIONS = tuple(dict.fromkeys(name for name, _ in HOOKS.values()))
+FRAMEWORKS = frozenset({"starlette", "fastapi", "flask", "django", "litestar"})
 SERVERS = frozenset({"uvicorn", "gunicorn", "hypercorn", "granian", "wsgiref", "werkzeug"})
 OLDEST = {
     "starlette": (0, 40), "fastapi": (0, 115), "flask": (3, 0), "django": (4, 2), "litestar": (2, 13),
     "uvicorn": (0, 34), "gunicorn": (23, 0), "hypercorn": (0, 17), "granian": (2, 0), "werkzeug": (3, 0),
     "aiosqlite": (0, 19), "psycopg": (3, 1), "psycopg2": (2, 9), "asyncpg": (0, 28), "pymysql": (1, 0),
     "mysqlclient": (2, 1), "sqlalchemy": (2, 0),
+    "opentelemetry": (1, 25),
+    "redis": (5, 0), "httpx": (0, 25), "urllib3": (2, 0), "aiohttp": (3, 9),
+    "pymemcache": (4, 0), "celery": (5, 3), "rq": (1, 16), "dramatiq": (1, 14),
+    "jinja2": (3, 0),
 }  # fmt: skip
 """The oldest versions that are supported: docs/instrument.md."""
+
+_DISTRIBUTIONS = {"opentelemetry": "opentelemetry-api"}  # whose name is not the integration's
 
 _WRITE_AT_THE_END = frozenset({"uvicorn.server", "hypercorn.asyncio.run", "hypercorn.trio.run"})
 """Hooks by which the last second is not lost: needed whatever is recorded."""
 
 _state: dict[str, str] = {}
 _reason: dict[str, str] = {}
+_named: set[str] = set()
 
 
 class _Finder:
@@ -261,6 +306,8 @@ def install(names: tuple[str, ...] = (AUTO,), *, autostart: bool = False) -> Non
         for module, (integration, _) in HOOKS.items()
         if _chosen(integration, names) or (module in _WRITE_AT_THE_END and NONE not in names)
     )
+    _named.clear()
+    _named.update(names)
     for name in INTEGRATIONS:
         if not _chosen(name, names):
             _state[name] = "off"
@@ -275,6 +322,16 @@ def install(names: tuple[str, ...] = (AUTO,), *, autostart: bool = False) -> Non
 def remove() -> None:
     """Wait for no more imports; what is patched stays until `uninstrument` or the end of the process."""
     sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, _Finder)]
+
+
+def attached(integration: str) -> bool:
+    """Whether `integration` records in this process."""
+    return _state.get(integration) == "hooked"
+
+
+def asked_for(integration: str) -> bool:
+    """Whether the setting names `integration`, and does not only include it."""
+    return integration in _named
 
 
 def status() -> list[Status]:
@@ -297,7 +354,8 @@ def _status(name: str, names: tuple[str, ...]) -> Status:
     from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415  only when asked
 
     try:
-        installed = sys.version.split()[0] if name in sys.stdlib_module_names else version(name)
+        distribution = _DISTRIBUTIONS.get(name, name)
+        installed = sys.version.split()[0] if name in sys.stdlib_module_names else version(distribution)
     except PackageNotFoundError:
         return Status(name, "", "absent", f"{name} is not installed")
     state = _state.get(name) or ("waiting" if _chosen(name, names) else "off")

@@ -9,7 +9,7 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 from pitstop.instrument import asgi, django, flask, inside, litestar, starlette
-from pitstop.instrument.live import fault, flush_at_end
+from pitstop.instrument.live import fault, flush_at_end, note_raised
 from pitstop.instrument.options import OPTIONS
 from pitstop.instrument.replacing import replace, undo
 from pitstop.model.series import HTTP
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from pitstop.record.recorder import Recorder
 
 __all__ = ["replace", "undo"]  # beside what is defined here
+
+FLASK_HANDLERS = ("handle_user_exception", "handle_exception")
 
 
 def starlette_stack(recorder: Recorder, exclude: tuple[str, ...] | None, options: Options) -> Callable[[Any], Any]:
@@ -124,6 +126,24 @@ def django_asgi_call(recorder: Recorder = RECORDER, options: Options = OPTIONS) 
         return recorded
 
     return wrap
+
+
+def noting_error(handle: Any) -> Any:
+    """For what a framework calls, with an exception among the arguments, to answer for it."""
+
+    def noted(*args: Any, **kwargs: Any) -> Any:
+        for argument in args:
+            if isinstance(argument, BaseException):
+                note_raised(argument)
+        return handle(*args, **kwargs)
+
+    return noted
+
+
+def note_errors_of_flask(owner: Any) -> None:
+    """See what Flask, or one application of it, answers for: it does so when the exception is not there any more."""
+    for name in FLASK_HANDLERS:
+        replace(owner, name, noting_error)
 
 
 def django_resolve(resolve: Any) -> Any:

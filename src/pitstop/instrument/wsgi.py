@@ -6,14 +6,16 @@ closes before the body was exhausted had a client that left (499).
 
 from __future__ import annotations
 
+import sys
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
-from pitstop.instrument.live import IN_FLIGHT, MARK, fault
+from pitstop.instrument.live import IN_FLIGHT, MARK, Served, fault, note_failure
 from pitstop.instrument.names import BY_METHOD, CLIENT_LEFT, OUTCOMES, SERVER_ERROR
 from pitstop.instrument.options import OPTIONS
 from pitstop.model.series import HTTP, STAGE
 from pitstop.record.operation import Operation, get_current, reset_current, set_current
+from pitstop.record.owners import owned
 from pitstop.record.recorder import RECORDER
 
 if TYPE_CHECKING:
@@ -87,7 +89,8 @@ class RecordingMiddleware:
         op.kind = HTTP
         op.outcome = op.name = op.tenant = ""
         op.weight, op.nbytes, op.end_ns, op.declared_bytes = 1, 0, 0, -1
-        op.root = op.children = op.background = op.attrs = None
+        op.root = op.background = op.attrs = None
+        op.children = []  # not on demand: two threads of a request must not each make one
         op.middleware, op.environ, op.forward = self, environ, start_response
         op.mounted = environ.get("SCRIPT_NAME", "")
         op.start_ns = perf_counter_ns()
@@ -95,12 +98,18 @@ class RecordingMiddleware:
             self.recorder.admit(op)
         environ[MARK] = True
         token = set_current(op)
+        outer = token.old_value
+        if outer.__class__ is Served:
+            outer.give_way(op)
         _begun(op)
         app = self.app
         try:
             body = app(environ, op.start)
         except BaseException as error:
-            op.finish(CLIENT_LEFT if isinstance(error, GeneratorExit) else SERVER_ERROR)
+            left = isinstance(error, GeneratorExit)
+            if not left:
+                note_failure(op, error)
+            op.finish(CLIENT_LEFT if left else SERVER_ERROR)
             raise
         finally:
             reset_current(token)
@@ -143,10 +152,24 @@ class _Request(Operation):
         header = self.environ.get("HTTP_TRACEPARENT")
         return None if header is None else header.encode("latin-1", "replace")
 
+    @property
+    def host(self) -> str:  # type: ignore[override]  # looked up by those few who ask
+        """The caller's Host header."""
+        return str(self.environ.get("HTTP_HOST", ""))
+
+    def name_so_far(self) -> str:
+        """By the route that the framework has found, if it has."""
+        try:
+            return self.name or BY_METHOD[self.environ["REQUEST_METHOD"]][self.middleware.template_of(self.environ)]
+        except Exception:  # noqa: BLE001  it runs in another thread
+            return ""
+
     def start(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
         """Take note of the status and pass it on."""
         try:
-            self.outcome = status[:3]
+            self.outcome = outcome = status[:3]
+            if outcome >= SERVER_ERROR:
+                note_failure(self, self.raised or (exc_info[1] if exc_info else sys.exception()))
             for name, value in headers:
                 if name == "Content-Length":
                     self.declared_bytes = int(value)
@@ -184,6 +207,8 @@ class _Request(Operation):
         self.end_ns = end_ns = perf_counter_ns()
         _ended(self)
         try:
+            if self.raised is not None:
+                self.raised = None
             self.outcome = outcome or _KNOWN_OUTCOMES.get(self.outcome) or SERVER_ERROR
             if not self.name:
                 self.find_name()
@@ -233,7 +258,8 @@ class _Body:
         except StopIteration:
             op.finish("")
             raise
-        except BaseException:
+        except BaseException as error:
+            note_failure(op, error)
             op.finish(SERVER_ERROR)
             raise
         finally:
@@ -274,6 +300,10 @@ class _SizedBody(_Body):
 
     def __len__(self) -> int:
         return len(self._body)  # type: ignore[arg-type]  # only bodies that have one come here
+
+
+for _function in (RecordingMiddleware._record, _Body.__next__, _Body.close):  # noqa: SLF001
+    owned(_function, "op")  # for whoever samples stacks
 
 
 def _is_whole(body: object) -> bool:

@@ -26,7 +26,7 @@ _DEPTHS = 4  # tried before walking: a host calls its libraries from a few depth
 _SHOWN_PARTS = 3  # of a path that is below no folder of sys.path: where a host lives is nobody's business
 _PACKAGES = ("site-packages", "dist-packages")
 
-_HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep  # noqa: PTH100, PTH120  pathlib is slow
+OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep  # noqa: PTH100, PTH120  pathlib is slow
 _STANDARD = os.path.dirname(os.path.abspath(os.__file__)) + os.sep  # noqa: PTH100, PTH120
 _PROGRAMS = tuple({os.path.join(prefix, "bin") + os.sep for prefix in (sys.prefix, sys.base_prefix)})  # noqa: PTH118
 _NO_ATTRS: Mapping[str, object] = MappingProxyType({})
@@ -47,7 +47,7 @@ def _is_own(filename: str) -> bool:
         return False
     path = os.path.abspath(filename)  # noqa: PTH100
     return not (
-        path.startswith((_HERE, _STANDARD, *_PROGRAMS)) or any(f"{os.sep}{p}{os.sep}" in path for p in _PACKAGES)
+        path.startswith((OURS, _STANDARD, *_PROGRAMS)) or any(f"{os.sep}{p}{os.sep}" in path for p in _PACKAGES)
     )
 
 

@@ -15,10 +15,11 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pitstop.model.clock import SystemClock
-from pitstop.model.columns import Batch, Events, Samples
+from pitstop.model.columns import Batch, Events, Profiles, Samples
 from pitstop.model.errors import StoreError, StoreNewerError
 from pitstop.model.record import END_NS
 from pitstop.rollup.fold import Fold
+from pitstop.rollup.keep import Keeper
 from pitstop.rollup.native import allocate_lock, can_start_threads, start_thread
 
 if TYPE_CHECKING:
@@ -26,10 +27,12 @@ if TYPE_CHECKING:
 
     from pitstop.model.clock import Clock
     from pitstop.model.record import Fields
+    from pitstop.rollup.keep import Limits, SlowQuery
 
 INTERVAL_S = 1.0
 SAMPLE_EVERY_S = 5.0  # gauges change slowly, and reading them costs as much as thirty requests
 WAITING_BATCHES = 120  # kept while the store cannot be written: two minutes at one a second
+WAITING_BYTES = 1_000_000  # of traces, errors and profiles in them; what comes then is left out, figures are kept
 BACKOFF_S = (1.0, 2.0, 5.0, 10.0)
 COMPLAIN_EVERY_S = 60.0
 
@@ -69,6 +72,8 @@ class Flusher:
     `drain` is called by one thread at a time; `append` writes a batch or raises StoreError; `sample` returns gauges of
     the process and is told what the flusher itself has cost. Neither may block for long, but nobody waits if they do.
     `started` is called in a request of the host when the thread is about to start, once in every process.
+    `profiles` returns the stacks sampled since its last call; it is called once a batch. `limits` says which requests
+    are kept as traces, `slow_query` is told of slow statements: route, statement, ns, code line.
     """
 
     def __init__(
@@ -79,6 +84,9 @@ class Flusher:
         service: str,
         sample: Callable[[Cost], Mapping[str, float]] = lambda _: {},
         started: Callable[[], None] = lambda: None,
+        profiles: Callable[[], Profiles] | None = None,
+        limits: Limits | None = None,
+        slow_query: SlowQuery | None = None,
         clock: Clock | None = None,
         interval_s: float = INTERVAL_S,
     ) -> None:
@@ -90,6 +98,9 @@ class Flusher:
         self._append = append
         self._sample = sample
         self._started = started
+        self._profiles = profiles
+        self._limits = limits
+        self._slow_query = slow_query
         self._clock: Clock = clock or SystemClock()
         self._start_afresh()
 
@@ -99,7 +110,9 @@ class Flusher:
         self.dropped = 0
         self._seq = 0
         self._fold = Fold(self.service)
+        self._keeper = Keeper(self.service, self.worker, self._limits, self._slow_query)
         self._waiting: deque[Batch] = deque()
+        self._left_out = 0  # rows of traces, errors and profiles that found no room among the waiting
         self._events = Events()
         self._gauges: dict[str, float] = {}
         self._failures = 0
@@ -237,7 +250,9 @@ class Flusher:
             second = (_end_ns(records[i]) + offset_ns) // 1_000_000_000
             # ends are almost in order, so the second's share is found by bisection; a straggler may be a second late
             j = bisect_left(records, (second + 1) * 1_000_000_000 - offset_ns, lo=i + 1, key=_end_ns)
-            self._fold.add(records[i:j], second)
+            share = records[i:j]
+            seen = self._fold.add(share, second)
+            self._keeper.look(share, seen, time.monotonic(), offset_ns)
             i = j
         if drained.counts:
             self._fold.add_counts(drained.counts, int(now_s - 0.5))
@@ -255,14 +270,28 @@ class Flusher:
                 samples.name.append(name)
                 samples.value.append(value)
         rollups = self._fold.take()
+        traces, errors = self._keeper.take()
+        profiles = self._sampled()
         events, self._events = self._events, Events()
-        if not (len(rollups) or len(samples) or len(events)):
+        if not (len(rollups) or len(samples) or len(events) or len(profiles)):
             return
         self._seq += 1
-        self._waiting.append(Batch(self.worker, self._seq, rollups, samples, events))
+        batch = Batch(self.worker, self._seq, rollups, samples, events, traces, errors, profiles)
+        if sum(map(_bytes_inside, self._waiting)) + _bytes_inside(batch) > WAITING_BYTES and self._waiting:
+            self._left_out += len(traces) + len(errors) + len(profiles)
+            batch = Batch(self.worker, self._seq, rollups, samples, events)
+        self._waiting.append(batch)
         if len(self._waiting) > WAITING_BATCHES:
             lost = self._waiting.popleft()
             self.dropped += sum(lost.rollups.count)
+
+    def _sampled(self) -> Profiles:
+        if self._profiles is not None:
+            try:
+                return self._profiles()
+            except Exception as error:  # noqa: BLE001  stacks must not cost the figures
+                self._complain(f"taking the sampled stacks failed: {error!r}")
+        return Profiles()
 
     def _all_gauges(self, elapsed_s: float) -> dict[str, float]:
         cost = Cost(self._roots, self._cpu_s, elapsed_s)
@@ -271,6 +300,7 @@ class Flusher:
             "pitstop.folded": float(self._fold.cap.folded),
             "pitstop.series": float(len(self._fold.cap)),
             "pitstop.flush_s": self._flush_s,
+            "pitstop.left_out": float(self._left_out),
         }
         self._roots = 0
         self._cpu_s = 0.0
@@ -311,3 +341,9 @@ class Flusher:
             import logging  # noqa: PLC0415  a host without logging should not pay for it
 
             logging.getLogger("pitstop").warning("pitstop: %s", text)
+
+
+def _bytes_inside(batch: Batch) -> int:
+    """About what traces, errors and profiles of `batch` take: their long texts."""
+    texts = (batch.traces.body, batch.errors.stack, batch.errors.message, batch.profiles.stack)
+    return sum(sum(map(len, column)) for column in texts)

@@ -17,14 +17,18 @@ from pitstop.model.columns import Batch, Events, Rollups, Samples
 from pitstop.model.errors import StoreUnavailableError
 from pitstop.model.protocols import StoreSize, TableSize, Upkeep
 from pitstop.rollup.codec import decode, encode
+from pitstop.store.memory_inside import Inside
 
 if TYPE_CHECKING:
+    from pitstop.model.columns import Errors, Profiles, Traces
     from pitstop.model.series import Match, Series
+    from pitstop.model.trace import TraceMatch
     from pitstop.model.window import Window
 
 DEFAULT_RETENTION_S = 90 * 86_400
 WORKERS = 10_000  # whose last seq is remembered; the one not seen for longest goes first
 TIERS = ((1, 3600), (60, 48 * 3600), (3600, 0))  # step, how long it is kept so fine; 0: as long as retention says
+TRACE_BYTES = 32_000_000  # of spans
 ROW_BYTES = 600  # a row with a histogram of some 50 values, measured with tracemalloc: for the size report only
 SAMPLE_BYTES = 150
 
@@ -68,7 +72,14 @@ Gauge = tuple[str, str, str]  # service, worker, name
 class MemoryStore:
     """`Store` in this process's memory. Any thread; after a fork the child has a copy of its own."""
 
-    def __init__(self, name: str = "", *, clock: Clock | None = None, retention_s: int = DEFAULT_RETENTION_S) -> None:
+    def __init__(
+        self,
+        name: str = "",
+        *,
+        clock: Clock | None = None,
+        retention_s: int = DEFAULT_RETENTION_S,
+        trace_bytes: int = TRACE_BYTES,
+    ) -> None:
         self.url = f"memory://{name}"
         self.retention_s = retention_s
         self.closed = False
@@ -78,6 +89,7 @@ class MemoryStore:
         self._rollups: dict[int, Tier] = {step_s: {} for step_s, _ in TIERS}
         self._samples: dict[int, dict[Gauge, float]] = {}
         self._events: list[tuple[int, str, str, str]] = []
+        self._inside = Inside(trace_bytes)
         self._marks = {step_s: 0 for step_s, _ in TIERS}  # what is older than a tier's mark is kept coarser
         self._holder = ""
         self._taken_s = self._until_s = 0.0
@@ -103,6 +115,7 @@ class MemoryStore:
             self._events += zip(events.ts, events.service, events.kind, events.text, strict=True)
             if events.ts:
                 self._events.sort(key=lambda event: event[0])
+            self._inside.add(batch)
 
     def _row(self, ts: int, series: Series) -> _Row:
         """The row that an operation of `ts` belongs to: of the finest tier that is still kept there."""
@@ -156,6 +169,30 @@ class MemoryStore:
             out.ts, out.service, out.kind, out.text = map(list, zip(*chosen, strict=True))
         return out
 
+    def traces(
+        self, window: Window, match: TraceMatch, *, limit: int = 100, slowest: bool = False, body: bool = False
+    ) -> Traces:
+        """Kept traces that started in `window`, newest (or slowest) first; see `pitstop.model.Store`."""
+        with self._open():
+            return self._inside.traces_of(window, match, limit, slowest=slowest, body=body)
+
+    def trace(self, trace_id: str) -> Traces:
+        """Every kept part of one trace with its spans, oldest first."""
+        with self._open():
+            return self._inside.trace_of(trace_id)
+
+    def errors(self, window: Window, *, service: str | None = None, route: str | None = None) -> Errors:
+        """The newest row of each failure of a route seen in `window`, newest first."""
+        with self._open():
+            return self._inside.errors_of(window, service, route)
+
+    def profiles(
+        self, window: Window, *, service: str | None = None, route: str | None = None, mode: str | None = None
+    ) -> Profiles:
+        """Stacks sampled in `window`, added up; see `pitstop.model.Store`."""
+        with self._open():
+            return self._inside.profiles_of(window, service, route, mode)
+
     def services(self) -> list[str]:
         """Every service that is still kept, sorted."""
         with self._open():
@@ -163,7 +200,8 @@ class MemoryStore:
                 series.service for tier in self._rollups.values() for rows in tier.values() for series in rows
             }
             of_samples = {gauge[0] for gauges in self._samples.values() for gauge in gauges}
-        return sorted((of_rollups | of_samples) - {""})
+            of_inside = self._inside.services()
+        return sorted((of_rollups | of_samples | of_inside) - {""})
 
     def lease(self, holder: str, ttl_s: float) -> bool:
         """Take or renew the right to keep house; False when another holder has it."""
@@ -179,8 +217,9 @@ class MemoryStore:
         """Move what is old into longer intervals and delete what is past retention."""
         now_s = int(self._clock.now_s())
         with self._open():
-            folded = self._fold(now_s)
-            return Upkeep(folded_rows=folded, deleted_rows=self._cut(now_s - (retention_s or self.retention_s)))
+            folded = self._fold(now_s) + self._inside.fold(now_s)
+            deleted = self._cut(now_s - (retention_s or self.retention_s)) + self._inside.trim(now_s)
+            return Upkeep(folded_rows=folded, deleted_rows=deleted)
 
     def _fold(self, now_s: int) -> int:
         folded = 0
@@ -216,7 +255,7 @@ class MemoryStore:
             for ts in old_samples:
                 del self._samples[ts]
             del self._events[:old_events]
-        return rows
+        return rows + self._inside.cut(before_s, dry_run=dry_run)
 
     def checkpoint(self) -> int:
         """Nothing: there is no log."""
@@ -236,9 +275,11 @@ class MemoryStore:
             samples = _table("sample_1", 1, {ts: len(gauges) for ts, gauges in self._samples.items()})
             series = {series for tier in self._rollups.values() for rows in tier.values() for series in rows}
             used = ROW_BYTES * sum(table.rows for table in tables) + SAMPLE_BYTES * samples.rows
+            used += self._inside.used_bytes()
+            inside = [_table(*table) for table in self._inside.sizes()]
             state = "closed" if self.closed else "ok"
             return StoreSize(
-                self.url, 1, used, 0, 0, (*tables, samples), len(series), self._holder, self._until_s, state
+                self.url, 1, used, 0, 0, (*tables, samples, *inside), len(series), self._holder, self._until_s, state
             )
 
     def close(self) -> None:
@@ -249,6 +290,7 @@ class MemoryStore:
                 tier.clear()
             self._samples.clear()
             self._events.clear()
+            self._inside = Inside(0)
 
     def _open(self) -> threading.RLock:
         if self.closed:

@@ -215,7 +215,7 @@ def injected(path: str, fault: str) -> tuple[int, int, int]:
     return acknowledged, errors, stored
 
 
-@pytest.mark.parametrize("fault", ["pwrite64:error=EIO:when=90+53", "fdatasync:error=EIO:when=2+3"])
+@pytest.mark.parametrize("fault", ["pwrite64:error=EIO:when=90+173", "fdatasync:error=EIO:when=2+3"])
 def test_what_an_input_output_error_refuses_is_retried_and_counted_once(path: str, fault: str) -> None:
     acknowledged, errors, stored = injected(path, fault)
     assert errors > 0

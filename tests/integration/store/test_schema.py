@@ -128,7 +128,7 @@ def test_a_file_of_schema_1_answers_the_same_after_it_was_migrated(
         "b": (11, 791214879, 1767378, 96253981, 110),
         "c": (1, 5, 5, 5, 10),
     }
-    assert store.size().schema == schema.VERSION == 2
+    assert store.size().schema == schema.VERSION == 3
     raw = sqlite3.connect(schema_1)
     assert not [name for _, name in listing(schema_1) if name.endswith("_plain")]
     assert raw.execute("PRAGMA integrity_check").fetchone() == ("ok",)

@@ -37,21 +37,26 @@ def packed(rows: Sequence[tuple[int, Values]]) -> Iterator[Pack]:
         ids = [series for series, _ in chunk]
         *values, hists = zip(*(row for _, row in chunk), strict=True)
         narrow = len(chunk) < WIDE_FROM
-        columns = [_fitting(ids), _fitting(list(map(len, hists)))]
-        columns += [_fitting(column) if narrow else array("q", column) for column in values]
+        columns = [fitting(ids), fitting(list(map(len, hists)))]
+        columns += [fitting(column) if narrow else array("q", column) for column in values]
         widths = bytes(column.itemsize for column in columns)
-        if _SWAPPED:
-            for column in columns:
-                column.byteswap()
-        yield ids[0], ids[-1], len(ids), widths + b"".join(column.tobytes() for column in columns), b"".join(hists)
+        yield ids[0], ids[-1], len(ids), widths + b"".join(map(column_of, columns)), b"".join(hists)
 
 
-def _fitting(values: Sequence[int]) -> array[int]:
+def fitting(values: Sequence[int]) -> array[int]:
     """The narrowest array that holds `values`."""
     most = max(values)
     if min(values) < 0 or most >> 32:
         return array("q", values)
     return array("B" if most < 1 << 8 else "H" if most < 1 << 16 else "I", values)
+
+
+def column_of(column: array[int]) -> bytes:
+    """Its numbers, little-endian."""
+    if _SWAPPED:
+        column = array(column.typecode, column)
+        column.byteswap()
+    return column.tobytes()
 
 
 class Unpacked:
@@ -103,7 +108,7 @@ class Unpacked:
             if hists is None:
                 self.hist += [b""] * len(ids)
                 continue
-            ends = list(accumulate(_array(widths[1], numbers[lengths_at:values_at]), initial=0))
+            ends = list(accumulate(array_of(widths[1], numbers[lengths_at:values_at]), initial=0))
             if ends[-1] != len(hists):
                 raise _corrupt(ts)
             if places is None:
@@ -115,7 +120,7 @@ class Unpacked:
         """The wanted ids of a pack, and their places in it (None: all). Intervals mostly have the same series."""
         known = self._chosen.get((n, data))
         if known is None:
-            ids = _array(len(data) // n, data).tolist()
+            ids = array_of(len(data) // n, data).tolist()
             places = None
             if self._wanted is not None and not self._wanted.issuperset(ids):
                 places = [i for i, series in enumerate(ids) if series in self._wanted]
@@ -128,19 +133,20 @@ class Unpacked:
 
     def _add_numbers(self, n: int, data: bytes, widths: bytes, places: list[int] | None) -> None:
         if widths == _WIDE:
-            block = _array(8, data)
+            block = array_of(8, data)
             for i, column in enumerate(self._numbers()):
                 part = block[i * n : i * n + n]
                 column.extend(part if places is None else [part[p] for p in places])
             return
         at = 0
         for column, width in zip(self._numbers(), widths, strict=True):
-            part = _array(width, data[at : at + n * width])
+            part = array_of(width, data[at : at + n * width])
             column.extend(part.tolist() if places is None else [part[p] for p in places])
             at += n * width
 
 
-def _array(width: int, data: bytes) -> array[int]:
+def array_of(width: int, data: bytes) -> array[int]:
+    """The numbers that `column_of` wrote, `width` bytes each."""
     out = array(_CODES[width])
     out.frombytes(data)
     if _SWAPPED:

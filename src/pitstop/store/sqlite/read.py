@@ -122,8 +122,8 @@ def events_of(connection: sqlite3.Connection, window: Window, service: str | Non
 
 
 def services_of(connection: sqlite3.Connection) -> list[str]:
-    """Every service that has a series or a gauge."""
-    query = "SELECT service FROM series UNION SELECT service FROM gauge"
+    """Every service that has a name."""
+    query = " UNION ".join(f"SELECT service FROM {table}" for table in ("series", "gauge", "source", "failure"))  # noqa: S608
     return sorted(service for (service,) in connection.execute(query) if service)
 
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from urllib.parse import quote
 
 from pitstop.model.errors import StoreError, StoreNewerError, StoreUnavailableError
+from pitstop.store.sqlite import frames
 from pitstop.store.sqlite.connection import nap
 from pitstop.store.sqlite.repack import aside, repack
-from pitstop.store.sqlite.tiers import FOREVER_S, ROLLUP_TIERS, SAMPLE_TIERS, TIERS
+from pitstop.store.sqlite.tallies import HOUSE
+from pitstop.store.sqlite.tiers import FOREVER_S, LISTS, PROFILE_TIERS, ROLLUP_TIERS, SAMPLE_TIERS, TIERS
 
-VERSION = 2
+VERSION = 3
 _SQL = Path(__file__).parent / "sql"
 _USER_VERSION_AT = 60  # sqlite.org/fileformat.html, 1.3: a big-endian integer in the header
 _HEADER_BYTES = 100
@@ -26,6 +28,7 @@ def script() -> str:
     """Everything that makes a file of this schema."""
     rollup_tier = (_SQL / "rollup_tier.sql").read_text(encoding="utf-8")
     pack_tier = (_SQL / "pack_tier.sql").read_text(encoding="utf-8")
+    profile_tier = (_SQL / "profile_tier.sql").read_text(encoding="utf-8")
     sample_tier = (_SQL / "sample_tier.sql").read_text(encoding="utf-8")
     return "\n".join(
         [
@@ -35,6 +38,7 @@ def script() -> str:
                 for tier in ROLLUP_TIERS
             ),
             *(sample_tier.replace("{name}", tier.name) for tier in SAMPLE_TIERS),
+            *(profile_tier.replace("{name}", tier.name).replace("{key}", tier.key) for tier in PROFILE_TIERS),
         ]
     )
 
@@ -103,7 +107,9 @@ def migrate(connection: sqlite3.Connection, path: str) -> None:
         connection.execute(f"PRAGMA user_version={VERSION}")
         connection.execute("COMMIT")
     except BaseException:
-        connection.execute("ROLLBACK")
+        if connection.in_transaction:  # a commit that met an input/output error has ended it already
+            with suppress(sqlite3.Error):
+                connection.execute("ROLLBACK")
         raise
 
 
@@ -182,11 +188,13 @@ def _column_changes(connection: sqlite3.Connection, table: str, sql: str) -> lis
 
 
 def _fill(connection: sqlite3.Connection) -> None:
-    for tiers in (ROLLUP_TIERS, SAMPLE_TIERS):
+    for tiers in (ROLLUP_TIERS, SAMPLE_TIERS, PROFILE_TIERS):
         for place, tier in enumerate(tiers):
             _register(connection, tier.name, tier.step_s, 0 if place else FOREVER_S)
-    _register(connection, "event", 0, FOREVER_S)
-    connection.execute("INSERT OR IGNORE INTO house (name, value) VALUES ('generation', 0), ('now_s', 0), ('token', 0)")
+    for table in LISTS:
+        _register(connection, table, 0, FOREVER_S)
+    connection.executemany("INSERT OR IGNORE INTO house (name) VALUES (?)", [(name,) for name in HOUSE])
+    frames.fill(connection)
     connection.execute("INSERT OR IGNORE INTO lease (id) VALUES (1)")
 
 

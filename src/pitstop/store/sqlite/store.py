@@ -10,7 +10,8 @@ from pitstop.model.clock import Clock, SystemClock
 from pitstop.model.columns import Batch, Events
 from pitstop.model.errors import StoreError, StoreUnavailableError
 from pitstop.model.protocols import StoreSize, Upkeep
-from pitstop.store.sqlite import faults, read, schema, upkeep, write
+from pitstop.store.examples import TRACE_BYTES
+from pitstop.store.sqlite import failures, faults, names, profiles, read, schema, traces, upkeep, write
 from pitstop.store.sqlite.connection import Connections
 from pitstop.store.sqlite.tiers import DEFAULT_RETENTION_S
 
@@ -18,8 +19,9 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable
 
-    from pitstop.model.columns import Rollups, Samples
+    from pitstop.model.columns import Errors, Profiles, Rollups, Samples, Traces
     from pitstop.model.series import Match, Series
+    from pitstop.model.trace import TraceMatch
     from pitstop.model.window import Window
 
 T = TypeVar("T")
@@ -30,7 +32,8 @@ _log = logging.getLogger("pitstop")
 class SqliteStore:
     """`Store` over the file at `path`. Nothing is opened before the first use. Any thread, any number of processes.
 
-    `readonly` never creates, migrates or renames. `mounts` yields a table as in /proc/mounts.
+    `readonly` never creates, migrates or renames. `trace_bytes` is what the spans of all traces may take.
+    `mounts` yields a table as in /proc/mounts.
     """
 
     def __init__(
@@ -40,6 +43,7 @@ class SqliteStore:
         readonly: bool = False,
         clock: Clock | None = None,
         retention_s: int = DEFAULT_RETENTION_S,
+        trace_bytes: int = TRACE_BYTES,
         mounts: Callable[[], str] = faults.mounted_file_systems,
     ) -> None:
         self.path = os.path.abspath(path)  # noqa: PTH100  a host may change its directory later
@@ -49,17 +53,17 @@ class SqliteStore:
         self._clock = clock or SystemClock()
         self._mounts = mounts
         self._connections = Connections(self.path, readonly=readonly, approve=self._approve, prepare=self._prepare)
-        self._names = write.Names()
+        self._names = names.Names()
         self._known: dict[int, Series] = {}
         self._last_fault = ""
-        self._house = upkeep.House(self._connections, self._clock)
+        self._house = upkeep.House(self._connections, self._clock, trace_bytes)
 
     def _approve(self) -> None:
         faults.refuse_network_file_system(self.path, self._mounts())
         schema.refuse_newer(self.path)
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
-        self._names = write.Names()
+        self._names = names.Names()
         self._known = {}
         if self.readonly:
             schema.check_readable(connection, self.path)
@@ -71,7 +75,7 @@ class SqliteStore:
         self._guarded(lambda: self._append(batch))
 
     def _append(self, batch: Batch) -> None:
-        added: write.Appended | None = None
+        added: names.Appended | None = None
 
         def settle() -> None:
             if added is not None:
@@ -96,6 +100,30 @@ class SqliteStore:
         """Events in `window`, oldest first."""
         with self._connections.read() as connection:
             return read.events_of(connection, window, service)
+
+    def traces(
+        self, window: Window, match: TraceMatch, *, limit: int = 100, slowest: bool = False, body: bool = False
+    ) -> Traces:
+        """Kept traces that started in `window`, newest (or slowest) first; see `pitstop.model.Store`."""
+        with self._connections.read() as connection:
+            return traces.traces_of(connection, window, match, limit, slowest, body)
+
+    def trace(self, trace_id: str) -> Traces:
+        """Every kept part of one trace with its spans, oldest first."""
+        with self._connections.read() as connection:
+            return traces.trace_of(connection, trace_id)
+
+    def errors(self, window: Window, *, service: str | None = None, route: str | None = None) -> Errors:
+        """The newest row of each failure of a route seen in `window`, newest first."""
+        with self._connections.read() as connection:
+            return failures.errors_of(connection, window, service, route)
+
+    def profiles(
+        self, window: Window, *, service: str | None = None, route: str | None = None, mode: str | None = None
+    ) -> Profiles:
+        """Stacks sampled in `window`, added up; see `pitstop.model.Store`."""
+        with self._connections.read() as connection:
+            return profiles.profiles_of(connection, window, service, route, mode, write.read_reaches(connection))
 
     def services(self) -> list[str]:
         """Every service that is still kept, sorted."""

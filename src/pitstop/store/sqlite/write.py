@@ -10,20 +10,23 @@ from typing import TYPE_CHECKING
 
 from pitstop.model.errors import StoreError
 from pitstop.rollup.codec import decode, encode
+from pitstop.store.sqlite.failures import append_errors
+from pitstop.store.sqlite.names import Appended, Names, gauge_id, series_ids
 from pitstop.store.sqlite.packs import Values, packed
+from pitstop.store.sqlite.profiles import append_profiles
+from pitstop.store.sqlite.tallies import count_rows, house_value
 from pitstop.store.sqlite.tiers import HOUR_S, ROLLUP_TIERS, SAMPLE_TIERS, TIERS, Reach, Tier
+from pitstop.store.sqlite.traces import append_traces
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Sequence
 
     from pitstop.model.columns import Batch, Events, Rollups, Samples
-    from pitstop.model.series import Series
 
 PackRow = tuple[int, int, int, int, int, str, int, bytes, bytes]
 """ts, first series, worker, seq, last series, kind, n, numbers, hists."""
 Groups = dict[int, dict[int, list[Values]]]  # by interval and series
-Gauge = tuple[str, str, str]  # service, worker, name
 
 # columns are named everywhere: one that was added to an old table stands last there
 INSERT_ROLLUP = (
@@ -33,36 +36,6 @@ INSERT_ROLLUP = (
 INSERT_PACK = (
     "INSERT INTO {name} (ts, series, worker, seq, last, kind, n, numbers, hists) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
-
-
-class Names:
-    """Ids this process knows, of series, gauges and workers. Valid while `generation` is the file's."""
-
-    def __init__(self) -> None:
-        self.generation = -1
-        self.series: dict[Series, int] = {}
-        self.gauges: dict[Gauge, int] = {}
-        self.workers: dict[str, int] = {}
-
-    def clear(self, generation: int) -> None:
-        """Forget everything."""
-        self.__init__()  # type: ignore[misc]
-        self.generation = generation
-
-
-class Appended:
-    """Names that the transaction gave; they count once it is committed."""
-
-    def __init__(self) -> None:
-        self.series: dict[Series, int] = {}
-        self.gauges: dict[Gauge, int] = {}
-        self.workers: dict[str, int] = {}
-
-    def settle(self, names: Names) -> None:
-        """The transaction is committed."""
-        names.series.update(self.series)
-        names.gauges.update(self.gauges)
-        names.workers.update(self.workers)
 
 
 def merged(rows: Sequence[Values]) -> Values:
@@ -116,14 +89,9 @@ def read_reaches(connection: sqlite3.Connection) -> dict[str, Reach]:
     return {name: Reach(TIERS[name], floor_s, mark_s) for name, floor_s, mark_s in found}
 
 
-def count_rows(connection: sqlite3.Connection, table: str, more: int) -> None:
-    """Keep the number of rows of `table`, so that nobody has to count them."""
-    connection.execute("UPDATE tier SET n_rows = n_rows + ? WHERE name = ?", (more, table))
-
-
 def append(connection: sqlite3.Connection, batch: Batch, names: Names, now_s: int) -> Appended | None:
     """Write `batch` in the open transaction; None when this worker has written its `seq` before."""
-    generation = connection.execute("SELECT value FROM house WHERE name = 'generation'").fetchone()[0]
+    generation = house_value(connection, "generation")
     if generation != names.generation:
         names.clear(generation)
     added = Appended()
@@ -131,14 +99,25 @@ def append(connection: sqlite3.Connection, batch: Batch, names: Names, now_s: in
     if worker is None:
         return None
     reaches = read_reaches(connection)
+    author = (worker, batch.seq)
     if batch.rollups.ts:
-        _append_rollups(
-            connection, batch.rollups, (worker, batch.seq), reaches, _series(connection, batch, names, added)
-        )
+        wanted = list(zip(batch.rollups.ts, batch.rollups.series, strict=True))
+        _append_rollups(connection, batch.rollups, author, reaches, series_ids(connection, wanted, names, added))
     if batch.samples.ts:
-        _append_samples(connection, batch.samples, reaches, _gauges(connection, batch.samples, names, added))
+        samples = batch.samples
+        gauges = zip(samples.ts, zip(samples.service, samples.worker, samples.name, strict=True), strict=True)
+        ids = [gauge_id(connection, gauge, ts, names, added) for ts, gauge in gauges]
+        _append_samples(connection, samples, reaches, ids)
     if batch.events.ts:
-        _append_events(connection, batch.events, worker, batch.seq)
+        _append_events(connection, batch.events, *author)
+    if batch.traces.ts:
+        rows = append_traces(connection, batch.traces, batch.worker, author, names, added)
+        count_rows(connection, "trace", rows)
+    if batch.errors.ts:
+        count_rows(connection, "error", append_errors(connection, batch.errors, author, names, added))
+    if batch.profiles.ts:
+        for table, rows in append_profiles(connection, batch.profiles, author, reaches, names, added).items():
+            count_rows(connection, table, rows)
     return added
 
 
@@ -160,40 +139,6 @@ def _accept(connection: sqlite3.Connection, batch: Batch, names: Names, added: A
         connection.execute("UPDATE worker SET seq = ?, seen_s = ? WHERE id = ?", (batch.seq, now_s, worker))
     added.workers[batch.worker] = worker
     return worker
-
-
-def _series(connection: sqlite3.Connection, batch: Batch, names: Names, added: Appended) -> list[int]:
-    known = names.series
-    new = added.series
-    for ts, series in zip(batch.rollups.ts, batch.rollups.series, strict=True):
-        if series in known or series in new:
-            continue
-        row = connection.execute(
-            "SELECT id FROM series WHERE service = ? AND tenant = ? AND kind = ? AND name = ? AND parent = ?"
-            " AND outcome = ?",
-            series,
-        ).fetchone()
-        insert = (
-            "INSERT INTO series (service, tenant, kind, name, parent, outcome, seen_s) VALUES (?, ?, ?, ?, ?, ?, ?)"
-        )
-        new[series] = int(row[0] if row else connection.execute(insert, (*series, ts)).lastrowid or 0)
-    return [known[series] if series in known else new[series] for series in batch.rollups.series]
-
-
-def _gauges(connection: sqlite3.Connection, samples: Samples, names: Names, added: Appended) -> list[int]:
-    ids: list[int] = []
-    for ts, *gauge_parts in zip(samples.ts, samples.service, samples.worker, samples.name, strict=True):
-        gauge: Gauge = (gauge_parts[0], gauge_parts[1], gauge_parts[2])
-        known = names.gauges.get(gauge) or added.gauges.get(gauge)
-        if known is None:
-            query = "SELECT id FROM gauge WHERE service = ? AND worker = ? AND name = ?"
-            row = connection.execute(query, gauge).fetchone()
-            insert = "INSERT INTO gauge (service, worker, name, seen_s) VALUES (?, ?, ?, ?)"
-            known = row[0] if row else connection.execute(insert, (*gauge, ts)).lastrowid
-            assert known is not None
-            added.gauges[gauge] = known
-        ids.append(known)
-    return ids
 
 
 def _append_rollups(

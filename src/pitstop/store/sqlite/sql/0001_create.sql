@@ -1,4 +1,4 @@
--- Schema 2. Tables that grow are led by time: appends go to one end of the tree, prunes cut the other.
+-- Schema 3. Tables that grow are led by time: appends go to one end of the tree, prunes cut the other.
 CREATE TABLE series (
     id INTEGER PRIMARY KEY AUTOINCREMENT,  -- never given twice: processes remember it
     service TEXT NOT NULL DEFAULT '',
@@ -66,3 +66,82 @@ CREATE TABLE late (
     PRIMARY KEY (tier, ts)
 ) WITHOUT ROWID;
 CREATE INDEX late_many ON late (tier, ts) WHERE packs > 8;
+
+CREATE TABLE trace (
+    ts INTEGER NOT NULL,
+    worker INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    n INTEGER NOT NULL,
+    series INTEGER NOT NULL DEFAULT 0,     -- what the request was; its parent is ''
+    reason TEXT NOT NULL DEFAULT '',
+    duration_ns INTEGER NOT NULL DEFAULT 0,
+    start_ns INTEGER NOT NULL DEFAULT 0,
+    trace_id BLOB NOT NULL DEFAULT x'',    -- hex digits as bytes; anything else as text
+    span_id BLOB NOT NULL DEFAULT x'',
+    parent_id BLOB NOT NULL DEFAULT x'',
+    host TEXT NOT NULL DEFAULT '',         -- the worker where it is not the one that wrote it
+    nbytes INTEGER NOT NULL DEFAULT 0,
+    weight INTEGER NOT NULL DEFAULT 1,
+    fingerprint BLOB NOT NULL DEFAULT x'',
+    spans INTEGER NOT NULL DEFAULT 0,
+    left_out INTEGER NOT NULL DEFAULT 0,
+    body INTEGER NOT NULL DEFAULT 0,       -- of trace_body; 0: none
+    PRIMARY KEY (ts, worker, seq, n)
+) WITHOUT ROWID;
+CREATE INDEX trace_parts ON trace (trace_id);
+CREATE INDEX trace_of_series ON trace (series, reason, ts, duration_ns);
+CREATE INDEX trace_of_reason ON trace (reason, ts, duration_ns);
+CREATE INDEX trace_of_day ON trace (ts / 86400, duration_ns, ts);
+
+CREATE TABLE trace_body (                  -- with rowid: such a row may fill its page, the others at most a quarter
+    id INTEGER PRIMARY KEY,
+    spans BLOB NOT NULL DEFAULT x''
+);
+
+CREATE TABLE failure (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    fingerprint TEXT NOT NULL DEFAULT '',
+    route TEXT NOT NULL DEFAULT '',
+    service TEXT NOT NULL DEFAULT '',
+    seen_s INTEGER NOT NULL DEFAULT 0
+);
+CREATE UNIQUE INDEX failure_identity ON failure (fingerprint, route, service);
+
+CREATE TABLE error (
+    ts INTEGER NOT NULL,
+    worker INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    n INTEGER NOT NULL,
+    failure INTEGER NOT NULL DEFAULT 0,
+    type TEXT NOT NULL DEFAULT '',
+    message TEXT NOT NULL DEFAULT '',
+    line TEXT NOT NULL DEFAULT '',
+    stack INTEGER NOT NULL DEFAULT 0,
+    trace_id BLOB NOT NULL DEFAULT x'',
+    PRIMARY KEY (ts, worker, seq, n)
+) WITHOUT ROWID;
+CREATE INDEX error_of_failure ON error (failure, ts);
+
+CREATE TABLE source (                      -- what stacks are sampled of
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    service TEXT NOT NULL DEFAULT '',
+    mode TEXT NOT NULL DEFAULT '',
+    route TEXT NOT NULL DEFAULT '',
+    seen_s INTEGER NOT NULL DEFAULT 0
+);
+CREATE UNIQUE INDEX source_identity ON source (route, mode, service);
+
+CREATE TABLE frame (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    text TEXT NOT NULL DEFAULT ''
+);
+CREATE UNIQUE INDEX frame_text ON frame (text);
+
+CREATE TABLE stack (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    digest BLOB NOT NULL DEFAULT x'',
+    frames BLOB NOT NULL DEFAULT x'',      -- see frames.py
+    seen_s INTEGER NOT NULL DEFAULT 0,     -- lower bound of its newest row, raised when hours are folded
+    days_s INTEGER NOT NULL DEFAULT 0      -- the newest day that has it
+);
+CREATE UNIQUE INDEX stack_digest ON stack (digest);

@@ -1,0 +1,9 @@
+CREATE TABLE {name} (
+    ts INTEGER NOT NULL,
+    source INTEGER NOT NULL,
+    worker INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    n INTEGER NOT NULL DEFAULT 0,       -- how many stacks
+    stacks BLOB NOT NULL DEFAULT x'',   -- see profiles.py
+    PRIMARY KEY ({key})
+) WITHOUT ROWID;
