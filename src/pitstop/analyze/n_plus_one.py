@@ -18,6 +18,8 @@ from pitstop.model.series import HTTP, REPEATED
 if TYPE_CHECKING:
     from pitstop.model import Store, Window
 
+__all__ = ["NPlusOneRow", "hint", "n_plus_one"]
+
 
 @dataclass(frozen=True, slots=True)
 class NPlusOneRow:

@@ -140,12 +140,6 @@ def _lazily(integration: str, attach: str = "attach") -> Callable[[Any], None]:
     return patch
 
 
-def _anyio(module: Any) -> None:
-    from pitstop.instrument import anyio, patches  # noqa: PLC0415
-
-    patches.replace(module.AsyncIOBackend, "run_sync_in_worker_thread", anyio.run_sync)
-
-
 HOOKS: dict[str, tuple[str, Callable[[Any], None]]] = {
     "starlette.applications": ("starlette", _starlette),
     "fastapi.applications": ("fastapi", _fastapi),
@@ -169,6 +163,9 @@ HOOKS: dict[str, tuple[str, Callable[[Any], None]]] = {
     "opentelemetry.trace": ("opentelemetry", _lazily("otel", "install_tracer")),
     "opentelemetry.metrics": ("opentelemetry", _lazily("otel", "install_meter")),
     "fastapi.telemetry._asgi": ("opentelemetry", _lazily("otel", "quiet_fastapi")),
+    "concurrent.futures.thread": ("threads", _lazily("threads")),
+    "threading": ("threads", _lazily("threads")),
+    "anyio.to_thread": ("threads", _lazily("threads")),
     "redis.client": ("redis", _lazily("redis")),
     "redis.asyncio.client": ("redis", _lazily("redis")),
     "redis.connection": ("redis", _lazily("redis")),
@@ -191,11 +188,11 @@ HOOKS: dict[str, tuple[str, Callable[[Any], None]]] = {
     "jinja2.environment": ("jinja2", _lazily("jinja2")),
     "django.template.backends.django": ("django", _lazily("django_templates")),
     "logging": ("logging", _lazily("logs")),
-    "anyio._backends._asyncio": ("anyio", _anyio),
 }
 """Module to wait for, the integration it belongs to, and what patches it."""
 
 INTEGRATIONS = tuple(dict.fromkeys(name for name, _ in HOOKS.values()))
+FRAMEWORKS = frozenset({"starlette", "fastapi", "flask", "django", "litestar"})
 SERVERS = frozenset({"uvicorn", "gunicorn", "hypercorn", "granian", "wsgiref", "werkzeug"})
 OLDEST = {
     "starlette": (0, 40), "fastapi": (0, 115), "flask": (3, 0), "django": (4, 2), "litestar": (2, 13),
@@ -204,7 +201,6 @@ OLDEST = {
     "redis": (5, 0), "httpx": (0, 25), "urllib3": (2, 0), "aiohttp": (3, 9),
     "pymemcache": (4, 0), "celery": (5, 3), "rq": (1, 16), "dramatiq": (1, 14),
     "jinja2": (3, 0),
-    "anyio": (4, 0),
 }  # fmt: skip
 """The oldest versions that are supported: docs/instrument.md."""
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response  # noqa: TC002  FastAPI reads the annotations
 
 from pitstop import analyze
-from pitstop.analyze.n_plus_one import hint
+from pitstop.analyze.loading import hint
 from pitstop.dashboard import charts, inside, waterfall
 from pitstop.dashboard.access import page_reader
 from pitstop.dashboard.desk import base_of, desk_of
