@@ -16,6 +16,7 @@ from pitstop.instrument.runtime import RuntimeSampler
 from pitstop.model.columns import Profiles
 from pitstop.model.errors import PitstopError, SettingError, StoreError
 from pitstop.model.settings import Settings, resolve
+from pitstop.record.failure import WORDING
 from pitstop.record.governor import Governor
 from pitstop.record.profiler import Profiler
 from pitstop.record.recorder import RECORDER
@@ -150,12 +151,21 @@ def init(**arguments: object) -> None:
     RECORDER.shed(spans_on=True, sample_rate=settings.number("sample_rate"))
     RECORDER.nudge = flusher.nudge
     RECORDER.flush = flush
+    WORDING.full = settings.flag("error_messages")
     RECORDER.on = True
+    _attach_inside(settings.words("instrument"))
     if not _wiring.hooked:
         _wiring.hooked = True
         atexit.register(shutdown)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=_after_fork)
+
+
+def _attach_inside(names: tuple[str, ...]) -> None:
+    """To the drivers and clients that are installed, and to threads; those that are imported later, then."""
+    from pitstop.instrument import hooks  # noqa: PLC0415  only where something is recorded
+
+    hooks.install_inside(names)
 
 
 def _log_slow_query(route: str, statement: str, duration_ns: int, line: str) -> None:

@@ -297,7 +297,25 @@ def install(names: tuple[str, ...] = (AUTO,), *, autostart: bool = False) -> Non
     for name in INTEGRATIONS:
         if not _chosen(name, names):
             _state[name] = "off"
-    sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, _Finder)]
+    _wait_for(wanted)
+
+
+def install_inside(names: tuple[str, ...]) -> None:
+    """Attach to what runs within requests, as `names` say: drivers, clients, threads.
+
+    Not to frameworks and servers: `instrument` or `pitstop run` do. What is waited for already stays so.
+    """
+    waiting = [finder.wanted for finder in sys.meta_path if isinstance(finder, _Finder)]
+    inside = frozenset(
+        module
+        for module, (integration, _) in HOOKS.items()
+        if integration not in FRAMEWORKS | SERVERS and _chosen(integration, names)
+    )
+    _wait_for(inside.union(*waiting))
+
+
+def _wait_for(wanted: frozenset[str]) -> None:
+    remove()
     sys.meta_path.insert(0, _Finder(wanted))
     for name in wanted:
         module = sys.modules.get(name)
