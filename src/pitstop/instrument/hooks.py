@@ -377,11 +377,17 @@ def _status(name: str, names: tuple[str, ...]) -> Status:
     except PackageNotFoundError:
         return Status(name, "", "absent", f"{name} is not installed")
     state = _state.get(name) or ("waiting" if _chosen(name, names) else "off")
-    text = _reason.get(name) or (_OF_SERVERS if name in SERVERS else _OF_FRAMEWORKS)[state]
+    text = _reason.get(name) or _texts(name)[state]
     oldest = OLDEST.get(name, ())
     if _numbers(installed) < oldest:
         text += f"; supported from {'.'.join(map(str, oldest))} on"
     return Status(name, installed, state, f"{name} {installed}: {text}")
+
+
+def _texts(name: str) -> dict[str, str]:
+    if name in SERVERS:
+        return _OF_SERVERS
+    return _OF_FRAMEWORKS if name in FRAMEWORKS else _OF_LIBRARIES
 
 
 def _numbers(version: str) -> tuple[int, ...]:
@@ -393,6 +399,12 @@ _OF_FRAMEWORKS = {
     "hooked": "recorded in this process",
     "waiting": "recorded by `pitstop run`, or by pitstop.instrument(app)",
     "off": "left out by the settings instrument or enabled; pitstop.instrument(app) records it where enabled",
+    "failed": "not recorded",
+}
+_OF_LIBRARIES = {
+    "hooked": "recorded in this process",
+    "waiting": "recorded by `pitstop run`, or after pitstop.init",
+    "off": "left out by the settings instrument or enabled",
     "failed": "not recorded",
 }
 _OF_SERVERS = {
