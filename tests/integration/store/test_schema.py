@@ -314,6 +314,8 @@ def test_reads_of_every_tier_use_the_primary_key(sqlite_store: SqliteStore, tier
         plan = explained(sqlite_store, *segment_query(segment, ids, hist=True))
         assert f"SEARCH {tier.name} USING PRIMARY KEY (ts>? AND ts<?)" in plan
         assert "SCAN" not in plan
+    plan = explained(sqlite_store, *segment_query(segment, [3], hist=True, kind="http"))
+    assert f"{tier.name}_of_kind (kind=? AND ts>? AND ts<?)" in plan or not tier.packed
 
 
 @pytest.mark.parametrize("table", [*TIERS, *LISTS])

@@ -10,3 +10,4 @@ CREATE TABLE {name} (
     hists BLOB NOT NULL DEFAULT x'',
     PRIMARY KEY ({key})
 ) WITHOUT ROWID;
+CREATE INDEX {name}_of_kind ON {name} (kind, ts, series, last);  -- steps over a route's many statements unread
