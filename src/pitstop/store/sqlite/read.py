@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from pitstop.model.window import Window
 
+_FEW_SERIES = 1000
 _COLUMNS = "ts, series, count, sum_ns, min_ns, max_ns, nbytes"
 
 
@@ -74,6 +75,8 @@ def segment_query(
 
 def _series_of(connection: sqlite3.Connection, ids: set[int]) -> dict[int, Series]:
     query = "SELECT id, service, tenant, kind, name, parent, outcome FROM series"
+    if len(ids) <= _FEW_SERIES:
+        query += f" WHERE id IN ({','.join(map(str, ids))})"
     return {i: Series(*fields) for i, *fields in connection.execute(query) if i in ids}
 
 
