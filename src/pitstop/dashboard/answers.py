@@ -47,7 +47,6 @@ class OverviewAnswer:
     base_trend: analyze.Trend | None
     heatmap: analyze.Heatmap
     events: Events
-    breakdowns: dict[str, analyze.Breakdown]
     queries: list[analyze.QueryRow]
     repeated: list[analyze.NPlusOneRow]
     errors: list[analyze.ErrorRow]
@@ -60,7 +59,6 @@ class RoutesAnswer:
     rows: list[analyze.RouteRow]
     base_rows: dict[str, analyze.Stats]
     sparks: dict[str, analyze.Sparkline]
-    breakdowns: dict[str, analyze.Breakdown]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +135,7 @@ class Answers:
         read = SharedRead(store, window, service, step_s)
         totals, course = read.totals(), read.course()
         now = analyze.overview(totals, window, service)
-        rows = analyze.routes(totals, window, service)
+        rows = read.route_rows(parts=True)
         shown = {row.route for row in rows[:FIRST_ROUTES]}
         slowest = slowest_of(rows)
         base = base_rows = base_trend = None
@@ -145,7 +143,7 @@ class Answers:
             base_read = SharedRead(store, view.baseline, service, step_s)
             base_totals = base_read.totals()
             base = analyze.overview(base_totals, view.baseline, service)
-            base_rows = analyze.routes(base_totals, view.baseline, service)
+            base_rows = base_read.route_rows(parts=False)
             base_trend = analyze.trend(base_read.course(), view.baseline, service, step_s=step_s)
         return OverviewAnswer(
             now=now,
@@ -163,7 +161,6 @@ class Answers:
             base_trend=base_trend,
             heatmap=analyze.heatmap(course, window, service, step_s=step_s),
             events=store.events(window, service=service),
-            breakdowns=read.breakdowns(),
             queries=analyze.queries(store, window, service),
             repeated=analyze.n_plus_one(totals, window, service),
             errors=analyze.errors(store, window, service),
@@ -175,12 +172,12 @@ class Answers:
         read = SharedRead(self._store, window, service, step_s)
         base: list[analyze.RouteRow] = []
         if view.baseline is not None:
-            base = analyze.routes(self._store, view.baseline, service)
+            base_read = SharedRead(self._store, view.baseline, service, None)
+            base = base_read.route_rows(parts=False)
         return RoutesAnswer(
-            rows=analyze.routes(read.totals(), window, service),
+            rows=read.route_rows(parts=True),
             base_rows={row.route: row.stats for row in base},
             sparks=analyze.sparklines(read.routes(), window, service, SPARK_POINTS),
-            breakdowns=read.breakdowns(),
         )
 
     def _route(self, view: View, route: str) -> RouteAnswer:

@@ -113,10 +113,10 @@ class RouteInside:
     graph: analyze.FlameGraph
 
 
-def traces(store: Store, view: View, wanted: TracesWanted) -> TracesAnswer:
+def traces(store: Store, view: View, wanted: TracesWanted, limit: int = MOST_TRACES) -> TracesAnswer:
     """The list of kept traces."""
     rows = analyze.traces(
-        store, view.window, view.service, wanted.match(view.service), limit=MOST_TRACES, slowest=wanted.slowest
+        store, view.window, view.service, wanted.match(view.service), limit=limit, slowest=wanted.slowest
     )
     whole = wanted.match(view.service, durations=False)
     return TracesAnswer(

@@ -117,7 +117,8 @@ class RecordingMiddleware:
         op.outcome = op.name = op.tenant = ""
         op.weight, op.nbytes, op.end_ns = 1, 0, 0
         op.left = op.streaming = False
-        op.root = op.children = op.background = op.attrs = None
+        op.root = op.background = op.attrs = None
+        op.children = []  # not on demand: two threads of a request must not each make one
         op.middleware, op.scope, op.take, op.forward = self, scope, receive, send
         op.names = BY_METHOD[scope.get("method", "")]
         op.start_ns = perf_counter_ns()

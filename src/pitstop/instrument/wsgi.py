@@ -89,7 +89,8 @@ class RecordingMiddleware:
         op.kind = HTTP
         op.outcome = op.name = op.tenant = ""
         op.weight, op.nbytes, op.end_ns, op.declared_bytes = 1, 0, 0, -1
-        op.root = op.children = op.background = op.attrs = None
+        op.root = op.background = op.attrs = None
+        op.children = []  # not on demand: two threads of a request must not each make one
         op.middleware, op.environ, op.forward = self, environ, start_response
         op.mounted = environ.get("SCRIPT_NAME", "")
         op.start_ns = perf_counter_ns()

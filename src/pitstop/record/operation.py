@@ -50,7 +50,8 @@ class Operation:
     def __init__(self, kind: str, start_ns: int) -> None:
         self.kind = kind
         self.start_ns = start_ns
-        self.root = self.children = None
+        self.root = None
+        self.children = []  # not on demand: two threads below a root must not each make one
         self.end_ns = self.nbytes = 0
 
     @property

@@ -89,7 +89,7 @@ class Sampler:
                     thread.owed_ns = 0
                 elif not stack.waits:
                     doubtful.append(thread)
-        if len(threads) > len(frames):
+        if len(threads) >= len(frames):  # which have this thread, too: some have ended
             self.threads = {ident: thread for ident, thread in threads.items() if ident in frames}
         del frame, frames
         return samples

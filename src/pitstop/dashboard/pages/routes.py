@@ -54,7 +54,7 @@ def routes(
     values = frame(request, session, view, current="routes", title="Routes") | {
         "rows": ordered(answer.rows, sort, descending=descending),
         "sparks": answer.sparks,
-        "shares": {route: charts.shares(one) for route, one in answer.breakdowns.items()},
+        "shares": {row.route: charts.shares(row.breakdown) for row in answer.rows},
         "sort": sort,
         "descending": descending,
         "search": q,

@@ -1,8 +1,7 @@
 """MeterProvider over our recorder: counters count, gauges are sampled, histograms become series with percentiles.
 
-A measurement's name is the instrument's with the attributes that are kept: ``orders{messaging.system=kafka}``. Those
-are the ones in `KEPT`, whose values a program spells out and no user; an instrument may have `MOST_NAMES` of them, what
-is beyond goes to its plain name. What requests, statements and calls took is not recorded a second time: `SAID`.
+A measurement's name is the instrument's with the attributes that `pitstop.instrument.otel.naming` lists. What requests,
+statements and calls took is not recorded a second time: `SAID`.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from opentelemetry import metrics as api
 from opentelemetry.metrics import CallbackOptions, _internal
 
 from pitstop.instrument.live import fault
+from pitstop.instrument.otel.naming import Names
 from pitstop.model.series import METRIC
 from pitstop.record.operation import Operation
 from pitstop.record.recorder import RECORDER
@@ -25,19 +25,8 @@ if TYPE_CHECKING:
     from opentelemetry.metrics import CallbackT, Observation
     from opentelemetry.util.types import Attributes
 
-MOST_NAMES = 100  # of one instrument, by its attributes
 MOST_OBSERVED = 200  # observable instruments of a process
-LONGEST_VALUE = 60
 _SAMPLE_TIMEOUT_MS = 1000  # what a callback is told it may take
-
-KEPT = frozenset({
-    "cpu.mode", "db.client.connection.pool.name", "db.client.connection.state", "db.operation.name", "db.system",
-    "db.system.name", "error.type", "generation", "http.request.method", "http.response.status_code", "http.route",
-    "messaging.destination.name", "messaging.operation.name", "messaging.operation.type", "messaging.system",
-    "network.io.direction", "pool.name", "rpc.grpc.status_code", "rpc.method", "rpc.service", "rpc.system", "state",
-    "system.memory.state", "type",
-})  # fmt: skip
-"""Attributes that may stand in a name: few values each, none of them a user's."""
 
 SAID = ("http.server.", "http.client.", "db.client.operation.duration", "db.client.response.returned_rows")
 """Instruments whose figures our own records of requests, calls and statements have, exactly."""
@@ -45,31 +34,6 @@ SAID = ("http.server.", "http.client.", "db.client.operation.duration", "db.clie
 _PER_SECOND = {"s": 1e9, "ms": 1e6, "us": 1e3, "µs": 1e3, "ns": 1.0}
 _NOWHERE = Operation("", 0)
 _observables: list[Observable] = []
-
-
-class Names:
-    """The names of one instrument by what is kept of its attributes."""
-
-    def __init__(self, instrument: str) -> None:
-        self.plain = instrument[:200]
-        self._known: dict[tuple[object, ...], str] = {}
-
-    def of(self, attributes: Attributes) -> str:
-        """The name of a measurement with `attributes`."""
-        if not attributes or KEPT.isdisjoint(attributes):
-            return self.plain
-        key = tuple((name, attributes[name]) for name in attributes if name in KEPT)
-        known = self._known.get(key)
-        if known is None:
-            if len(self._known) >= MOST_NAMES:
-                return self.plain
-            kept = ",".join(f"{name}={str(value)[:LONGEST_VALUE]}" for name, value in sorted(key, key=_first))
-            self._known[key] = known = f"{self.plain}{{{kept}}}"
-        return known
-
-
-def _first(pair: Any) -> str:
-    return str(pair[0])
 
 
 class Counter(api.Counter):

@@ -19,6 +19,7 @@ from pitstop.instrument.live import Served, fault
 from pitstop.instrument.names import BY_METHOD
 from pitstop.instrument.otel.meaning import LONGEST_NAME, LONGEST_VALUE, is_plain, kept, meaning
 from pitstop.model.series import FUNCTION
+from pitstop.record.failure import failure_of
 from pitstop.record.recorder import MOST_CHILDREN, RECORDER
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ class Span(ApiSpan):
     links: Sequence[Link] = ()
     events: Sequence[Event] = ()
     failed = False
+    error = ""
     record_exceptions = True
     set_status_on_exception = True
     _context: SpanContext | None = None
@@ -203,6 +205,13 @@ class Span(ApiSpan):
                 {**(attributes or {}), "exception.type": name, "exception.escaped": str(escaped)},
                 timestamp,
             )
+            operation = self.operation
+            if self.fate == PASSED or operation is None:
+                return
+            if operation.root is not None:
+                self.error = name
+            elif operation.failure is None:  # of a request or task: counted with its stack, without what it says
+                operation.failure = failure_of(exception)
         except Exception:  # noqa: BLE001  the host goes on
             fault("otel.record_exception")
 
@@ -261,6 +270,8 @@ class Span(ApiSpan):
             )
         if self.events or self.links:
             attrs = {**(attrs or {}), **self._beside()}
+            if self.error:
+                attrs.setdefault("error.type", self.error)
         operation.kind, operation.name, operation.outcome = kind, name, outcome
         operation.nbytes, operation.attrs = nbytes, attrs
         if root is None:
