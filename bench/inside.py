@@ -1,150 +1,256 @@
-"""Answers about the inside of requests: 100 routes with 20 statements each over 90 days, traces, profiles.
+"""Inside a request: what five SQLAlchemy queries add with everything on, beside OpenTelemetry; and where it goes.
 
-The history is written through the store and folded by its own housekeeping: a row a day and series, hours at the edges
-of the window and minutes in the last one. Every question is what one page or command asks of the store.
+Each variant is a process of its own, because drivers are hooked for a whole process; a parent lets them work in turns,
+so that all meet the same machine, and subtracts the mean of the two bare ones of each round. CPU of the whole process,
+so background threads and flushes count. Median over rounds. Run: ``python bench/inside.py [rounds]``.
 """
 
 from __future__ import annotations
 
-import random
+import asyncio
+import statistics
+import subprocess
+import sys
 import tempfile
 import time
-from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from pitstop import analyze
-from pitstop.analyze.trace_tree import trace_tree_of
-from pitstop.model import Batch, Match, Profiles, Rollups, Series, Span, Traces, Window
-from pitstop.model.series import DB, HTTP, PART, PARTS
-from pitstop.model.trace import encode_spans
-from pitstop.store import open_store
-from queries import DAY_S, HOUR_S, ROUTES, drawn, measured
+import pitstop
+from pitstop.model.record import Child, Record
+from pitstop.record import CURRENT, RECORDER, Operation, leaf
+from pitstop.record.caller import line_attrs
+from pitstop.record.failure import failure_of
+from pitstop.rollup.fold import Fold
+from pitstop.rollup.keep import Keeper
+from pitstop.rollup.parts import parts_of
+from pitstop.rollup.repeated import repeated
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pitstop.model import Store
-
-STATEMENTS = 20
-SHARED = 5  # of the statements of a route, those that every route runs: the session, the user …
-BUDGET_MS = 100
-SPANS, FRAMES = 5_000, 50_000
-
-
-def series() -> list[Series]:
-    """Requests, parts and statements of every route."""
-    out = []
-    for i in range(ROUTES):
-        route = f"GET /route/{i}/{{item_id}}"
-        out.append(Series("shop", "", HTTP, route, "", "200"))
-        out += [Series("shop", "", PART, part, route, "") for part in PARTS]
-        for n in range(STATEMENTS):
-            table = f"shared_{n}" if n < SHARED else f"table_{i}_{n}"
-            out.append(Series("shop", "", DB, f"SELECT id, name, total FROM {table} WHERE id = ?", route, "ok"))
-    return out
+BLOCK = 300  # requests between two turns
+QUERIES = 5
+VARIANTS = ("bare 1", "bare 2", "pitstop", "opentelemetry")
+CALLS = 2000
+RUNS = 15
 
 
-def fill(store: Store, now: int) -> int:
-    """Write the history and fold it; the rows written."""
-    rng = random.Random(20)
-    pool = [drawn(rng, 1000) for _ in range(150)]
-    every = series()
-    hour, day = now // HOUR_S * HOUR_S, now // DAY_S * DAY_S
-    first = (now - 90 * DAY_S) // DAY_S * DAY_S
-    moments = [*range(first + DAY_S, day, DAY_S), *range(first, first + DAY_S, HOUR_S), *range(day, hour, HOUR_S)]
-    moments += range(hour, now, 60)
-    written = 0
-    for seq, ts in enumerate(sorted(moments)):
-        rollups = Rollups()
-        for one in every:
-            count, sum_ns, min_ns, max_ns, hist = rng.choice(pool)
-            for column, value in zip(
-                ("ts", "series", "count", "sum_ns", "min_ns", "max_ns", "nbytes", "hist"),
-                (ts, one, count, sum_ns, min_ns, max_ns, count * 3, hist),
-                strict=True,
-            ):
-                getattr(rollups, column).append(value)
-        store.append(Batch("bench:1:1", seq, rollups))
-        written += len(rollups)
-        while store.upkeep().folded_rows:
-            pass
-    return written
+def service(framework: str, variant: str) -> Callable[[], None]:
+    """One request of an application whose only route runs `QUERIES` queries by the ORM."""
+    from sqlalchemy import Column, Integer, String, create_engine, select  # noqa: PLC0415  after what hooks it
+    from sqlalchemy.orm import Session, declarative_base  # noqa: PLC0415
+    from sqlalchemy.pool import StaticPool  # noqa: PLC0415
+
+    base: Any = declarative_base()
+
+    class Item(base):  # type: ignore[misc]  # made here
+        __tablename__ = "item"
+        id = Column(Integer, primary_key=True)
+        name = Column(String)
+
+    base.metadata.create_all(
+        engine := create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
+    )
+    with Session(engine) as session:
+        session.add_all(Item(id=i, name=f"item {i}") for i in range(QUERIES))
+        session.commit()
+
+    def items() -> list[str]:
+        with Session(engine) as session:
+            return [session.scalars(select(Item).where(Item.id == i)).one().name for i in range(QUERIES)]
+
+    ask = (fastapi if framework == "FastAPI" else flask)(items, variant)
+    if variant == "opentelemetry":
+        from opentelemetry.instrumentation.sqlalchemy import SQLAlchemyInstrumentor  # noqa: PLC0415
+
+        from requests import opentelemetry_providers  # noqa: PLC0415  bench/requests.py
+
+        SQLAlchemyInstrumentor().instrument(engine=engine, **PROVIDERS or opentelemetry_providers())
+    return ask
 
 
-def trace_of(number: int) -> Traces:
-    """One trace of `number` spans, a few levels deep."""
-    spans = [
-        Span(
-            i + 1, (i - 1) // 4 + 1 if i else 0, "db", f"SELECT {i % 50}", "ok", i * 1000, 5_000_000 // (i + 1), 1, None
+PROVIDERS: dict[str, Any] = {}
+
+
+def fastapi(items: Callable[[], list[str]], variant: str) -> Callable[[], None]:
+    """By its event loop, without a server."""
+    from fastapi import FastAPI  # noqa: PLC0415
+
+    from requests import opentelemetry_providers, scope  # noqa: PLC0415
+
+    app: Any = FastAPI()
+
+    @app.get("/items/{item_id}")
+    async def item(item_id: int) -> list[str]:  # noqa: ARG001
+        return items()
+
+    if variant == "pitstop":
+        pitstop.instrument(app)
+    elif variant == "opentelemetry":
+        from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor  # noqa: PLC0415
+
+        PROVIDERS.update(opentelemetry_providers())
+        FastAPIInstrumentor.instrument_app(app, **PROVIDERS)
+    loop = asyncio.new_event_loop()
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(_message: dict[str, Any]) -> None:
+        pass
+
+    async def block() -> None:
+        for _ in range(BLOCK):
+            await app(scope(), receive, send)
+
+    return lambda: loop.run_until_complete(block())
+
+
+def flask(items: Callable[[], list[str]], variant: str) -> Callable[[], None]:
+    """Called as a WSGI server would."""
+    from flask import Flask  # noqa: PLC0415
+
+    from requests import environ, opentelemetry_providers  # noqa: PLC0415
+
+    app = Flask("bench")
+    app.get("/items/<int:item_id>")(lambda item_id: items())  # noqa: ARG005
+    if variant == "pitstop":
+        pitstop.instrument(app)
+    elif variant == "opentelemetry":
+        from opentelemetry.instrumentation.flask import FlaskInstrumentor  # noqa: PLC0415
+
+        PROVIDERS.update(opentelemetry_providers())
+        FlaskInstrumentor().instrument_app(app, **PROVIDERS)
+
+    def block() -> None:
+        for _ in range(BLOCK):
+            body = app(environ(), lambda *_: None)  # type: ignore[arg-type,return-value]  # a server's
+            for _piece in body:
+                pass
+            body.close()  # type: ignore[attr-defined]
+
+    return block
+
+
+def work(framework: str, variant: str) -> None:
+    """The child: a block for each line on stdin; CPU of a request, µs, on stdout."""
+    if variant == "pitstop":
+        folder = tempfile.mkdtemp(prefix="pitstop-bench-")
+        pitstop.init(service="bench", store=f"sqlite:///{folder}/bench.db", overhead_budget=1, profile_hz=0)
+    block = service(framework, variant)
+    block()
+    for _ in sys.stdin:
+        start_ns = time.process_time_ns()
+        block()
+        pitstop.flush(5)
+        print((time.process_time_ns() - start_ns) / BLOCK / 1000, flush=True)
+    if variant == "pitstop":
+        print(f"dropped {RECORDER.drain().dropped}", file=sys.stderr)
+
+
+def compare(framework: str, rounds: int) -> None:
+    """Let the variants work in turns, and print what each adds."""
+    children = {
+        variant: subprocess.Popen(
+            [sys.executable, __file__, framework, variant], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
-        for i in range(number)
+        for variant in VARIANTS
+    }
+    taken: dict[str, list[float]] = {variant: [] for variant in VARIANTS}
+    for _ in range(rounds):
+        for variant, child in children.items():
+            assert child.stdin is not None
+            assert child.stdout is not None
+            child.stdin.write("\n")
+            child.stdin.flush()
+            taken[variant].append(float(child.stdout.readline()))
+    for child in children.values():
+        child.communicate()
+    bare = [(a + b) / 2 for a, b in zip(taken["bare 1"], taken["bare 2"], strict=True)]
+    added = {name: statistics.median(x - b for x, b in zip(of, bare, strict=True)) for name, of in taken.items()}
+    print(f"\n{framework}, {QUERIES} SQLAlchemy queries: bare {statistics.median(bare):.0f} µs")
+    for name, us in added.items():
+        ratio = f"{us / added['pitstop']:7.1f} × ours" if name == "opentelemetry" else ""
+        print(f"  {name:<42} {us:+8.2f} µs {ratio}")
+
+
+def best_us(run: Callable[[], object], calls: int = CALLS) -> float:
+    """CPU of one call, µs: the best of `RUNS` blocks."""
+    best = float("inf")
+    for _ in range(RUNS):
+        start_ns = time.thread_time_ns()
+        for _ in range(calls):
+            run()
+        best = min(best, (time.thread_time_ns() - start_ns) / calls)
+    return best / 1000
+
+
+def request(at_ns: int, queries: int = QUERIES) -> Record:
+    """A request of 1 ms with queries of 20 µs, one after the other."""
+    line = {"line": "shop/orders.py:12 in list_orders"}
+    below = [
+        Child("db", "SELECT item", "ok", at_ns + i * 30_000, at_ns + i * 30_000 + 20_000, 1, line, at_ns)
+        for i in range(queries)
     ]
-    kept = Traces()
-    for column in Traces.__slots__:
-        getattr(kept, column).append("")
-    kept.start_ns[0], kept.duration_ns[0], kept.left_out[0], kept.body[0] = 10**18, 10**9, 0, encode_spans(spans)
-    return kept
+    return Record("", "http", "GET /items", "", "200", at_ns, at_ns + 1_000_000, 7, 1, below, None)
 
 
-def profile_of(frames: int) -> Profiles:
-    """Stacks of 50 frames that make a tree of about `frames` nodes."""
-    rng = random.Random(7)
-    found = Profiles()
-    for _ in range(frames // 25):
-        shared = rng.randrange(5, 45)
-        stack = [f"shared_{depth} (lib.py:{depth})" for depth in range(shared)]
-        stack += [f"f{rng.randrange(2000)} (app/module_{depth}.py:{depth})" for depth in range(shared, 50)]
-        for column, value in zip(
-            ("ts", "service", "mode", "route", "stack", "samples", "weight_ns"),
-            (0, "shop", "wall", "GET /a", ";".join(stack), 3, 60_000_000),
-            strict=True,
-        ):
-            getattr(found, column).append(value)
-    return found
+def pieces() -> None:
+    """What the parts cost, each by itself."""
+    five, many = request(1), request(1, 50)
+    assert five.children is not None
+    assert many.children is not None
+    below, loop = [tuple(child) for child in five.children], [tuple(child) for child in many.children]
+    thousand = [tuple(request(i * 2_000_000)) for i in range(1000)]
+    plain = [tuple(request(i * 2_000_000, 0)) for i in range(1000)]
+    fold, keeper = Fold("bench"), Keeper("bench", "w")
+    seen = fold.add(thousand, 0)  # type: ignore[arg-type]  # bare tuples, as the hot path writes them
+    base = {"db.system": "sqlite"}
+    overlapping = [*below, ("template", "a.html", "ok", 1, 900_000, 0, None, 1)]
 
+    def file_five() -> None:
+        root = Operation("http", 1)
+        CURRENT.set(root)
+        for _ in range(QUERIES):
+            leaf("db", "SELECT item", "ok", 1, 2, 1, base)
 
-def shown(question: str, work: Callable[[], object], rows: int | str = "", budget: float | str = "") -> None:
-    """One line of the table."""
-    median, best = measured(work)
-    print(f"{question:44}{rows:>9}{median:11.1f}{best:9.1f}{budget:>8}", flush=True)
+    def error() -> None:
+        try:
+            int("x")
+        except ValueError as problem:
+            failure_of(problem)
+
+    moment = iter(range(10**9))
+    rows = {
+        "five queries filed, with their root": best_us(file_five),
+        "their code line": best_us(lambda: line_attrs(base)) * QUERIES,
+        "folded: a request with five": best_us(lambda: fold.add(thousand, 0), 5) / 1000,  # type: ignore[arg-type]
+        "folded: a request with none": best_us(lambda: fold.add(plain, 0), 5) / 1000,  # type: ignore[arg-type]
+        "  of that: its time divided": best_us(lambda: parts_of(below, 1, 1_000_001)),  # type: ignore[arg-type]
+        "  the same where they overlap": best_us(lambda: parts_of(overlapping, 1, 1_000_001)),  # type: ignore[arg-type]
+        "  repeated statements among fifty": best_us(lambda: repeated(loop, 1_000_000)),  # type: ignore[arg-type]
+        "the choice of traces, a request": best_us(
+            lambda: keeper.look(thousand, seen, next(moment), 0),  # type: ignore[arg-type]
+            20,
+        )
+        / 1000,
+        "an exception's failure": best_us(error, 200),
+    }
+    CURRENT.set(None)
+    print("\nWhere it goes")
+    for name, us in rows.items():
+        print(f"  {name:<42} {us:8.2f} µs")
 
 
 def main() -> None:
-    """Print the table."""
-    now = int(time.time())
-    print(f"{'question':44}{'rows':>9}{'median ms':>11}{'best ms':>9}{'budget':>8}")
-    kept, profile, window = trace_of(SPANS), profile_of(FRAMES), Window(now - 900, now)
-    shown(f"waterfall of {SPANS} spans", partial(trace_tree_of, kept), SPANS, 50)
-    shown("flame graph", partial(analyze.flame_graph, profile, least_ratio=0), FRAMES)
-    shown("functions", partial(analyze.top_functions, profile), FRAMES)
-    shown("two profiles compared", partial(analyze.profile_diff, profile, profile), FRAMES)
-    shown("folded", partial(analyze.folded, profile), FRAMES, 1000)
-    shown("speedscope", partial(analyze.speedscope, profile, "shop"), FRAMES, 1000)
-    shown("pprof", partial(analyze.pprof, profile, window), FRAMES, 1000)
-    with tempfile.TemporaryDirectory() as folder:
-        store = open_store(f"sqlite:///{folder}/bench.db")
-        start = time.perf_counter()
-        rows = fill(store, now)
-        size = store.size().data_bytes / 1e6
-        print(f"\n{rows} rows of {len(series())} series in {time.perf_counter() - start:.0f} s, {size:.0f} MB\n")
-        for name, length_s in (("1 h", HOUR_S), ("24 h", DAY_S), ("90 d", 90 * DAY_S)):
-            over = Window(now - length_s, now)
-            of_kind = len(store.rollups(over, Match(kind=DB), hist=False))
-            route, statement = "GET /route/7/{item_id}", "SELECT id, name, total FROM shared_0 WHERE id = ?"
-            asked: list[tuple[str, Callable[[], object]]] = [
-                ("read alone, no histograms", partial(store.rollups, over, Match(kind=DB), hist=False)),
-                ("read alone", partial(store.rollups, over, Match(kind=DB))),
-                ("every statement", partial(analyze.queries, store, over, "shop")),
-                ("statements of a route", partial(analyze.queries, store, over, "shop", route)),
-                ("one statement", partial(analyze.query, store, over, "shop", statement)),
-                ("breakdown of each route", partial(analyze.breakdowns, store, over, "shop")),
-                ("breakdown over time", partial(analyze.breakdown_trend, store, over, "shop")),
-                ("breakdown of a route over time", partial(analyze.breakdown_trend, store, over, "shop", route)),
-                ("routes with their breakdown", partial(analyze.routes, store, over, "shop")),
-            ]
-            for question, work in asked:
-                shown(f"{name}: {question}", work, of_kind, BUDGET_MS)
-        store.close()
+    """Print the tables."""
+    if len(sys.argv) > 2:
+        work(sys.argv[1], sys.argv[2])
+        return
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 30
+    for framework in ("FastAPI", "Flask"):
+        compare(framework, rounds)
+    pieces()
 
 
 if __name__ == "__main__":

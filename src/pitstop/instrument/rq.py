@@ -11,7 +11,10 @@ from pitstop.record.recorder import RECORDER
 
 
 def _enqueue(original: Any) -> Any:
-    """For ``Queue._enqueue_job(job, …)``, by which every job without unmet dependencies is saved and pushed."""
+    """For ``Queue._enqueue_job(job, …)``, by which every job without unmet dependencies is saved and pushed.
+
+    And for ``schedule_job``, which saves one that is pushed later, by a worker.
+    """
 
     def enqueue_recorded(self: Any, job: Any, *args: Any, **kwargs: Any) -> Any:
         if not RECORDER.on:
@@ -19,6 +22,8 @@ def _enqueue(original: Any) -> Any:
         start_ns, failed = tasks.now_ns(), True
         try:
             if isinstance(job.meta, dict):
+                if tasks.only_moved(job.meta):
+                    return original(self, job, *args, **kwargs)
                 tasks.send_along(job.meta, start_ns)
         except Exception:  # noqa: BLE001  the host goes on
             fault("rq.enqueue")
@@ -72,7 +77,11 @@ def _perform_job(original: Any) -> Any:
 
 
 POINTS = {
-    "rq.queue": (("Queue", "_enqueue_job", _enqueue), ("Queue", "enqueue_job", _enqueue)),
+    "rq.queue": (
+        ("Queue", "schedule_job", _enqueue),
+        ("Queue", "_enqueue_job", _enqueue),
+        ("Queue", "enqueue_job", _enqueue),
+    ),
     "rq.job": (("Job", "perform", _perform),),
     "rq.worker": (("Worker", "perform_job", _perform_job), ("BaseWorker", "perform_job", _perform_job)),
     "rq.worker.base": (("BaseWorker", "perform_job", _perform_job), ("Worker", "perform_job", _perform_job)),
@@ -83,7 +92,7 @@ def attach(module: Any) -> None:
     """Record what `module`, one of `POINTS`, enqueues or runs."""
     points = POINTS[module.__name__]
     if module.__name__ == "rq.queue":  # before 2.0 there is but one of the two
-        points = points[:1] if hasattr(module.Queue, "_enqueue_job") else points[1:]
+        points = points[:2] if hasattr(module.Queue, "_enqueue_job") else (points[0], points[2])
     if module.__name__ == "rq.worker" and "rq.worker.base" in sys.modules:  # since 3.0 a package
         return
     replacing.attach(module, points)
