@@ -262,8 +262,10 @@ def test_reads_of_every_tier_use_the_primary_key(sqlite_store: SqliteStore, tier
     segment = Segment(tier, 1_790_000_000, 1_790_000_000 + tier.step_s * 10)
     for ids in (None, [3], list(range(1, 100))):
         plan = explained(sqlite_store, *segment_query(segment, ids, hist=True))
-        assert f"SEARCH {tier.name} USING PRIMARY KEY (ts>? AND ts<?)" in plan
+        range_ = "ts>?" if tier.packed else "ts>? AND ts<?"  # packs end where the reader stops: see segment_query
+        assert f"SEARCH {tier.name} USING PRIMARY KEY ({range_})" in plan
         assert "SCAN" not in plan
+        assert "TEMP B-TREE" not in plan
 
 
 @pytest.mark.parametrize("table", [*(tier.name for tier in (*ROLLUP_TIERS, *SAMPLE_TIERS)), "event"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from pitstop.model.columns import Events, Rollups, Samples
@@ -13,9 +14,11 @@ from pitstop.store.sqlite.write import read_reaches
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Iterable, Iterator
 
     from pitstop.model.window import Window
 
+Pack = tuple[int, int, bytes, "bytes | None"]
 _COLUMNS = "ts, series, count, sum_ns, min_ns, max_ns, nbytes"
 
 
@@ -34,7 +37,7 @@ def rollups_of(
     for segment in plan(window, step_s, [reaches[tier.name] for tier in ROLLUP_TIERS]) if ids != [] else []:
         found = connection.execute(*segment_query(segment, ids, hist=hist, kind=match.kind))
         if segment.tier.packed:
-            got.add_packs(found)
+            got.add_packs(_until(segment.end_s, found))
         else:
             got.add_rows(found.fetchall())
     unknown = set(got.series).difference(known)
@@ -42,6 +45,10 @@ def rollups_of(
         known.update(_series_of(connection, unknown))
     series = [known[i] for i in got.series]
     return Rollups(got.ts, series, got.count, got.sum_ns, got.min_ns, got.max_ns, got.nbytes, got.hist)
+
+
+def _until(end_s: int, packs: Iterable[Pack]) -> Iterator[Pack]:
+    return takewhile(lambda pack: pack[0] < end_s, packs)
 
 
 def matching_ids(connection: sqlite3.Connection, match: Match) -> list[int] | None:
@@ -57,16 +64,21 @@ def matching_ids(connection: sqlite3.Connection, match: Match) -> list[int] | No
 def segment_query(
     segment: Segment, ids: list[int] | None, *, hist: bool, kind: str | None = None
 ) -> tuple[str, list[int | str]]:
-    """SQL and parameters for one segment; of packs, those that may hold one of `ids`, which are all of `kind`."""
+    """SQL and parameters for one segment; of packs, those that may hold one of `ids`, which are all of `kind`.
+
+    Packs are in the order of time and go on after the segment's end: whoever reads them stops there. To compare a row
+    with an end, SQLite loads all of it, histograms included, which took ten times as long as reading the rows wanted.
+    """
     (table, *_), start, end = segment
     where = f"FROM {table} WHERE ts >= ? AND ts < ?"
     if segment.tier.packed:
+        where = f"FROM {table} WHERE ts >= ?"
         columns = f"ts, n, numbers, {'hists' if hist else 'NULL'}"
         if ids is None:
-            return f"SELECT {columns} {where}", [start, end]
+            return f"SELECT {columns} {where} ORDER BY ts", [start]
         of_kind = "" if kind is None else " AND kind IN (?, '')"
-        values: list[int | str] = [start, end, max(ids), min(ids), *([] if kind is None else [kind])]
-        return f"SELECT {columns} {where} AND +series <= ? AND last >= ?{of_kind}", values
+        values: list[int | str] = [start, max(ids), min(ids), *([] if kind is None else [kind])]
+        return f"SELECT {columns} {where} AND +series <= ? AND last >= ?{of_kind} ORDER BY ts", values
     query = f"SELECT {_COLUMNS}, {'hist' if hist else chr(120) + chr(39) * 2} {where}"
     return query if ids is None else f"{query} AND +series IN ({','.join(map(str, ids))})", [start, end]
 
