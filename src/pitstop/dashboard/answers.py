@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from pitstop import analyze
+from pitstop.dashboard import inside
 from pitstop.dashboard.shared_read import SharedRead
 from pitstop.model import NotFoundError
 
@@ -27,6 +28,7 @@ KEPT_LONG_S = 5.0  # … and of anything longer: five seconds of 7 days are 0.00
 MOST_KEPT = 64
 SPARK_POINTS = 40
 FIRST_ROUTES = 8
+FIRST_CAUSES = 4  # statements, repetitions and errors named on the overview
 FEWEST_FOR_SLOWEST = 20  # requests: below, a P95 is one request's luck (analyze.compare.FEWEST_REQUESTS)
 
 
@@ -47,7 +49,7 @@ class OverviewAnswer:
     base_trend: analyze.Trend | None
     heatmap: analyze.Heatmap
     events: Events
-    queries: list[analyze.QueryRow]
+    queries: list[inside.HeavyStatement]
     repeated: list[analyze.NPlusOneRow]
     errors: list[analyze.ErrorRow]
 
@@ -161,7 +163,7 @@ class Answers:
             base_trend=base_trend,
             heatmap=analyze.heatmap(course, window, service, step_s=step_s),
             events=store.events(window, service=service),
-            queries=analyze.queries(store, window, service),
+            queries=inside.heaviest(store, view, FIRST_CAUSES),
             repeated=analyze.n_plus_one(totals, window, service),
             errors=analyze.errors(store, window, service),
         )
