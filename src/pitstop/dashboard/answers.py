@@ -135,7 +135,7 @@ class Answers:
         store, window, service = self._store, view.window, view.service
         step_s = analyze.automatic_step_s(window)
         read = SharedRead(store, window, service, step_s)
-        totals, course = read.totals(), read.course()
+        course, totals = read.course(), read.totals()  # in this order: they are decoded at once
         now = analyze.overview(totals, window, service)
         rows = read.route_rows(parts=True)
         shown = {row.route for row in rows[:FIRST_ROUTES]}
@@ -143,10 +143,10 @@ class Answers:
         base = base_rows = base_trend = None
         if view.baseline is not None:
             base_read = SharedRead(store, view.baseline, service, step_s)
-            base_totals = base_read.totals()
+            base_course, base_totals = base_read.course(), base_read.totals()
             base = analyze.overview(base_totals, view.baseline, service)
             base_rows = base_read.route_rows(parts=False)
-            base_trend = analyze.trend(base_read.course(), view.baseline, service, step_s=step_s)
+            base_trend = analyze.trend(base_course, view.baseline, service, step_s=step_s)
         return OverviewAnswer(
             now=now,
             base=base,
