@@ -9,22 +9,29 @@ import time
 from typing import TYPE_CHECKING
 
 from pitstop.instrument import live
+from pitstop.instrument.loop import LOOP
 from pitstop.instrument.options import OPTIONS
 from pitstop.instrument.probe import Probe
-from pitstop.instrument.runtime import LOOP, RuntimeSampler
+from pitstop.instrument.runtime import RuntimeSampler
+from pitstop.model.columns import Profiles
 from pitstop.model.errors import PitstopError, SettingError, StoreError
 from pitstop.model.settings import Settings, resolve
+from pitstop.record.failure import WORDING
 from pitstop.record.governor import Governor
+from pitstop.record.profiler import Profiler
 from pitstop.record.recorder import RECORDER
 from pitstop.rollup.flusher import Flusher
 from pitstop.rollup.keep import Limits
+from pitstop.rollup.native import allocate_lock, start_thread
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pitstop.model.columns import Batch
     from pitstop.model.protocols import Store
+    from pitstop.record.burst import Desk
     from pitstop.rollup.flusher import Cost
+    from pitstop.rollup.otlp.exporter import Exporter
 
 SETTINGS_FILE = "pitstop.toml"
 HOUSE_EVERY_S = 5.0
@@ -41,8 +48,11 @@ class _Wiring:
     def __init__(self) -> None:
         self.settings: Settings | None = None
         self.flusher: Flusher | None = None
+        self.exporter: Exporter | None = None
         self.store: Store | None = None
         self.sampler: RuntimeSampler | None = None
+        self.profiler: Profiler | None = None
+        self.desk: Desk | None = None
         self.house_at_s = 0.0
         self.hooked = False
 
@@ -100,6 +110,7 @@ def init(**arguments: object) -> None:
     _wiring.settings = settings
     if not settings.flag("enabled") or settings.number("sample_rate") == 0:
         return
+    _wiring.exporter = _exporter(settings)
     governor = Governor(
         RECORDER, settings.number("overhead_budget"), full_rate=settings.number("sample_rate"), probe=Probe()
     )
@@ -112,10 +123,14 @@ def init(**arguments: object) -> None:
     )
     sampler = _wiring.sampler = RuntimeSampler() if settings.flag("runtime") else None
 
+    profiler = _wiring.profiler = _profiler(settings)
+
     def sample(cost: Cost) -> dict[str, float]:
         gauges = governor.account(cost.roots, cost.cpu_s, cost.elapsed_s)
         if sampler is not None:
             gauges.update(sampler.sample())
+        if profiler is not None:
+            gauges.update(profiler.gauges())
         return gauges
 
     flusher = Flusher(
@@ -123,7 +138,6 @@ def init(**arguments: object) -> None:
         _append,
         service=service_name(settings),
         sample=sample,
-        started=_flush_when_multiprocessing_ends,
         limits=Limits(
             slow_ns=int(settings.number("slow_s") * 1e9),
             slow_query_ns=int(settings.number("slow_query_s") * 1e9),
@@ -131,19 +145,30 @@ def init(**arguments: object) -> None:
             trace_spans=int(settings.number("trace_spans")),
         ),
         slow_query=_log_slow_query if settings.flag("log_slow_queries") else None,
+        started=_when_the_flusher_starts,
+        profiles=None if profiler is None else _profiles,
     )
     _wiring.flusher = flusher
     RECORDER.capacity = int(settings.number("buffer_size"))
     RECORDER.keep_recent(int(settings.number("recent_size")))
     RECORDER.shed(spans_on=True, sample_rate=settings.number("sample_rate"))
     RECORDER.nudge = flusher.nudge
-    RECORDER.flush = flusher.flush
+    RECORDER.flush = flush
+    WORDING.full = settings.flag("error_messages")
     RECORDER.on = True
+    _attach_inside(settings.words("instrument"))
     if not _wiring.hooked:
         _wiring.hooked = True
         atexit.register(shutdown)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=_after_fork)
+
+
+def _attach_inside(names: tuple[str, ...]) -> None:
+    """To the drivers and clients that are installed, and to threads; those that are imported later, then."""
+    from pitstop.instrument import hooks  # noqa: PLC0415  only where something is recorded
+
+    hooks.install_inside(names)
 
 
 def _log_slow_query(route: str, statement: str, duration_ns: int, line: str) -> None:
@@ -155,12 +180,58 @@ def _log_slow_query(route: str, statement: str, duration_ns: int, line: str) -> 
     )  # fmt: skip
 
 
+def _exporter(settings: Settings) -> Exporter | None:
+    endpoint = settings.text("otlp_endpoint")
+    if not endpoint:
+        return None
+    from pitstop.rollup.otlp.exporter import Exporter, parse_headers  # noqa: PLC0415  only where it was asked for
+
+    return Exporter(endpoint, parse_headers(settings.words("otlp_headers")))
+
+
+def _profiler(settings: Settings) -> Profiler | None:
+    if settings.number("profile_hz") == 0:
+        return None
+    LOOP.wanted = True
+
+    def event(kind: str, text: str) -> None:
+        if _wiring.flusher is not None:
+            _wiring.flusher.event(kind, text)
+
+    return Profiler(
+        settings.number("profile_hz"),
+        service=service_name(settings),
+        start_thread=start_thread,
+        allocate_lock=allocate_lock,
+        budget=settings.number("overhead_budget"),
+        beat=LOOP,
+        event=event,
+        shed=lambda: not RECORDER.spans_on,
+    )
+
+
+def _profiles() -> Profiles:
+    """Stacks for the flusher's thread, which also looks whether somebody asks for more of them."""
+    profiler, desk = _wiring.profiler, _wiring.desk
+    if profiler is None:
+        return Profiles()
+    if desk is None:
+        from pitstop.record.burst import Desk  # noqa: PLC0415  not on the path of importing
+
+        desk = _wiring.desk = Desk(profiler.service, profiler.burst, profiler.finish_burst)
+    if not profiler.stopped:
+        desk.poll()
+    return profiler.profiles()
+
+
 def _append(batch: Batch) -> None:
     store = _wiring.store
     if store is None:
         assert _wiring.settings is not None
         _wiring.store = store = open_store(_wiring.settings.text("store"))
     store.append(batch)
+    if _wiring.exporter is not None:
+        _wiring.exporter.offer(batch)
     _keep_house(store, batch.worker)
 
 
@@ -187,8 +258,18 @@ def _after_fork() -> None:
     RECORDER.reset_after_fork()
     live.reset_after_fork()
     LOOP.reset_after_fork()
+    _wiring.desk = None
+    if _wiring.profiler is not None:
+        _wiring.profiler.reset_after_fork()
     if _wiring.flusher is not None:
         _wiring.flusher.reset_after_fork()
+
+
+def _when_the_flusher_starts() -> None:
+    """In a request of the host, once in each process."""
+    if _wiring.profiler is not None:
+        _wiring.profiler.start()
+    _flush_when_multiprocessing_ends()
 
 
 def _flush_when_multiprocessing_ends() -> None:
@@ -210,6 +291,8 @@ def autostart() -> None:
 
 def flush(timeout_s: float = EXIT_FLUSH_S) -> bool:
     """Write what is recorded so far; whether all of it was written within `timeout_s`, seconds. True when off."""
+    if _wiring.profiler is not None:
+        _wiring.profiler.hand_over()
     return _wiring.flusher is None or _wiring.flusher.flush(timeout_s)
 
 
@@ -217,9 +300,16 @@ def shutdown(timeout_s: float = EXIT_FLUSH_S) -> bool:
     """End recording: flush, stop the thread, close the store; whether all was written. `init` starts it again."""
     flusher, store = _wiring.flusher, _wiring.store
     RECORDER.on = False
+    if _wiring.profiler is not None:
+        _wiring.profiler.stop()
     done = flusher is None or flusher.stop(timeout_s)
     RECORDER.nudge = RECORDER.flush = None
-    _wiring.flusher = _wiring.store = None
+    if _wiring.exporter is not None:
+        done = _wiring.exporter.stop(timeout_s) and done
+        _wiring.exporter = None
+    if _wiring.desk is not None:
+        _wiring.desk.close()
+    _wiring.flusher = _wiring.store = _wiring.profiler = _wiring.desk = None
     if _wiring.sampler is not None:
         _wiring.sampler.close()
         _wiring.sampler = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from enum import StrEnum
 from pathlib import Path  # noqa: TC003  typer reads the annotations
 from typing import TYPE_CHECKING, Annotated
@@ -12,14 +13,16 @@ import typer
 from pitstop.cli import contract, contract_inside, terminal
 from pitstop.cli.options import AsJson, From, Last, Route, Service, StoreUrl, To, opened, store_url, window_now
 from pitstop.model.errors import SettingError
-from pitstop.model.window import parse_duration_s
+from pitstop.model.window import Window, parse_duration_s
+from pitstop.record.burst import DEFAULT_HZ
 
 if TYPE_CHECKING:
     from pitstop.analyze import FunctionDelta, FunctionRow, ProfileDiff
-    from pitstop.model import Profiles, Window
+    from pitstop.model import Profiles
 
 BEFORE = "before"
 SHOWN = 30
+NOW_S = 10.0
 _COLUMNS = (
     terminal.Column("function", name=True),
     terminal.Column("self %"),
@@ -74,9 +77,29 @@ def profile(
         typer.Option("--compare-to", metavar="LENGTH", help="Changes since so much earlier: 1d; or before."),
     ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many functions.")] = SHOWN,
+    pid: Annotated[
+        int | None, typer.Option("--pid", metavar="PID", min=1, help="Sample this running recorded process now.")
+    ] = None,
+    seconds: Annotated[
+        float | None,
+        typer.Option("--seconds", metavar="S", help="Sample now, for so long; with --pid or --service. Default 10."),
+    ] = None,
+    rate_hz: Annotated[
+        float, typer.Option("--rate", metavar="HZ", min=1, max=1000, help="Looks a second when sampling now.")
+    ] = DEFAULT_HZ,
     as_json: AsJson = False,
 ) -> None:
-    """Functions by time, or a flame graph for other tools, from stacks sampled while it ran."""
+    """Functions by time, or a flame graph for other tools, from stacks sampled while it ran, or from now on."""
+    if pid is not None or seconds is not None:
+        if last or begin or end or compare_to or store:
+            raise SettingError("--pid and --seconds sample from now on: no --store, --last, --from, --to, --compare-to")
+        if pid is None and service is None:
+            raise SettingError("--seconds needs to know what to sample: add --pid PID or --service NAME")
+        _show_now(
+            pid, service, seconds or NOW_S, rate_hz, route=route, mode=mode,
+            form=form, output=output, limit=limit, as_json=as_json,
+        )  # fmt: skip
+        return
     window = window_now(last, begin, end)
     earlier = None if compare_to is None else _earlier(window, compare_to)
     if earlier is not None and form is not Form.TEXT:
@@ -89,6 +112,30 @@ def profile(
         terminal.say(terminal.nothing_of("stacks", store_url(store)))
         return
     show(found, window, service, form=form, output=output, before=before, limit=limit, as_json=as_json)
+
+
+def _show_now(
+    pid: int | None,
+    service: str | None,
+    seconds: float,
+    rate_hz: float,
+    *,
+    route: str | None,
+    mode: Mode,
+    form: Form,
+    output: Path | None,
+    limit: int,
+    as_json: bool,
+) -> None:
+    from pitstop.cli.live import sampled_now  # noqa: PLC0415
+
+    begun_s = int(time.time())
+    found = sampled_now(pid=pid, service=service, seconds=seconds, rate_hz=rate_hz, mode=mode, route=route)
+    window = Window(begun_s, max(int(time.time()), begun_s + 1))
+    if not len(found) and form is Form.TEXT and not as_json:
+        terminal.say(f"Nothing ran in {seconds:g} s, neither a request nor anything that computes.")
+        return
+    show(found, window, service, form=form, output=output, limit=limit, as_json=as_json)
 
 
 def show(

@@ -18,6 +18,8 @@ from pitstop.dashboard.auth import Throttle
 from pitstop.dashboard.desk import Desk, base_of
 from pitstop.dashboard.faults import RefusalError, body_of, refusal_of
 from pitstop.dashboard.guard import Guard, Hosts
+from pitstop.dashboard.ingest import router as ingest_router
+from pitstop.dashboard.ingest.writer import Writer
 from pitstop.dashboard.live import Hub
 from pitstop.dashboard.pages import router as pages_router
 from pitstop.dashboard.render import page
@@ -68,11 +70,13 @@ def create_app(
         answers=Answers(store, clock),
         hub=Hub(store, auth, clock),
         clock=clock,
+        ingest=Writer(store, clock),
         writable=writable,
         retention_s=retention_s,
     )
     app.include_router(pages_router)
     app.include_router(api_router)
+    app.include_router(ingest_router)
 
     @app.get("/static/{revision}/{name:path}", include_in_schema=False)
     def static(request: Request, revision: str, name: str) -> Response:

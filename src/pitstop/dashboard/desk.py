@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pitstop.dashboard.answers import Answers
     from pitstop.dashboard.auth import Keyring, Throttle
     from pitstop.dashboard.guard import Hosts
+    from pitstop.dashboard.ingest.writer import Writer
     from pitstop.dashboard.live import Hub
     from pitstop.model import Clock, Store
 
@@ -30,6 +31,7 @@ class Desk:
     answers: Answers
     hub: Hub
     clock: Clock
+    ingest: Writer
     writable: bool = True
     retention_s: int | None = None
 

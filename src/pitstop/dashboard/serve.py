@@ -85,6 +85,7 @@ def run(
     except KeyboardInterrupt:
         pass
     finally:
+        app.state.desk.ingest.stop()
         housekeeper.stop()
         keyring.close()
         store.close()

@@ -9,72 +9,16 @@ from time import perf_counter, perf_counter_ns, process_time
 from typing import TYPE_CHECKING
 
 from pitstop.instrument.live import IN_FLIGHT
-from pitstop.model.series import WEBSOCKET
+from pitstop.instrument.loop import LOOP
+from pitstop.model.series import GC, WEBSOCKET
+from pitstop.record.leaf import leaf
+from pitstop.record.operation import get_current
 
 if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop
+    from pitstop.instrument.loop import LoopBeat
 
-LAG_EVERY_S = 0.1  # ten wake-ups a second cost about 0.01 % of a core
-
-
-class LoopLag:
-    """How late the event loop runs what is due: the longest since it was last asked. For one loop at a time.
-
-    The timer starts at the first request of a loop (`wanted` asks for that) and dies with it; a sample that finds it
-    dead asks again.
-    """
-
-    def __init__(self) -> None:
-        self.wanted = False
-        self._most_s = 0.0
-        self._ticks = 0
-        self._due_s = 0.0
-        self._loop: AbstractEventLoop | None = None
-
-    def watch(self) -> None:
-        """Start measuring the loop this runs in."""
-        self.wanted = False
-        asyncio = sys.modules.get("asyncio")
-        if asyncio is None:
-            return
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:  # trio
-            return
-        if self._loop is loop:
-            return
-        self._loop = loop
-        self._schedule(loop)
-
-    def _schedule(self, loop: AbstractEventLoop) -> None:
-        self._due_s = loop.time() + LAG_EVERY_S
-        loop.call_at(self._due_s, self._tick, loop)
-
-    def _tick(self, loop: AbstractEventLoop) -> None:
-        if loop is not self._loop:
-            return
-        self._ticks += 1
-        self._most_s = max(self._most_s, loop.time() - self._due_s)
-        self._schedule(loop)
-
-    def take(self) -> float | None:
-        """The longest lag since the last call, seconds; None when no loop is watched. What is overdue now counts."""
-        loop = self._loop
-        if loop is None or loop.is_closed():
-            self._loop = None
-            self.wanted = True
-            return None
-        most_s, self._most_s = self._most_s, 0.0
-        return max(most_s, loop.time() - self._due_s, 0.0)
-
-    def reset_after_fork(self) -> None:
-        """A child has a loop of its own."""
-        self._loop = None
-        self.wanted = True
-
-
-LOOP = LoopLag()
-"""The loop that serves requests in this process."""
+COLLECTION_NS = 100_000  # a shorter collection is not filed below the request it ran in
+_GENERATIONS = ("generation 0", "generation 1", "generation 2")
 
 
 class GcPauses:
@@ -99,10 +43,16 @@ class GcPauses:
         if phase == "start":
             self._start_ns = perf_counter_ns()
             return
-        pause_ns = perf_counter_ns() - self._start_ns
-        self.collections[info["generation"]] += 1
+        end_ns = perf_counter_ns()
+        pause_ns = end_ns - self._start_ns
+        generation = info["generation"]
+        self.collections[generation] += 1
         self.sum_ns += pause_ns
         self.most_ns = max(self.most_ns, pause_ns)
+        if pause_ns >= COLLECTION_NS:
+            op = get_current()  # a collection runs in the thread and context that asked for memory
+            if op is not None and not (op.root or op).end_ns:
+                leaf(GC, _GENERATIONS[generation], "ok", self._start_ns, end_ns)
 
     def take(self) -> tuple[list[int], float, float]:
         """Collections by generation, the sum and the longest of their pauses, seconds, since the last call."""
@@ -118,7 +68,7 @@ class RuntimeSampler:
     Where there is no ``/proc`` (macOS, Windows) memory comes from `resource`, and what cannot be read is left out.
     """
 
-    def __init__(self, loop: LoopLag = LOOP) -> None:
+    def __init__(self, loop: LoopBeat = LOOP) -> None:
         self._loop = loop
         self._gc = GcPauses()
         self._gc.install()

@@ -10,11 +10,12 @@ import sys
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
-from pitstop.instrument.live import IN_FLIGHT, MARK, fault, note_failure
+from pitstop.instrument.live import IN_FLIGHT, MARK, Served, fault, note_failure
 from pitstop.instrument.names import BY_METHOD, CLIENT_LEFT, OUTCOMES, SERVER_ERROR
 from pitstop.instrument.options import OPTIONS
 from pitstop.model.series import HTTP, STAGE
 from pitstop.record.operation import Operation, get_current, reset_current, set_current
+from pitstop.record.owners import owned
 from pitstop.record.recorder import RECORDER
 
 if TYPE_CHECKING:
@@ -88,7 +89,8 @@ class RecordingMiddleware:
         op.kind = HTTP
         op.outcome = op.name = op.tenant = ""
         op.weight, op.nbytes, op.end_ns, op.declared_bytes = 1, 0, 0, -1
-        op.root = op.children = op.background = op.attrs = None
+        op.root = op.background = op.attrs = None
+        op.children = []  # not on demand: two threads of a request must not each make one
         op.middleware, op.environ, op.forward = self, environ, start_response
         op.mounted = environ.get("SCRIPT_NAME", "")
         op.start_ns = perf_counter_ns()
@@ -96,6 +98,9 @@ class RecordingMiddleware:
             self.recorder.admit(op)
         environ[MARK] = True
         token = set_current(op)
+        outer = token.old_value
+        if outer.__class__ is Served:
+            outer.give_way(op)
         _begun(op)
         app = self.app
         try:
@@ -151,6 +156,13 @@ class _Request(Operation):
     def host(self) -> str:  # type: ignore[override]  # looked up by those few who ask
         """The caller's Host header."""
         return str(self.environ.get("HTTP_HOST", ""))
+
+    def name_so_far(self) -> str:
+        """By the route that the framework has found, if it has."""
+        try:
+            return self.name or BY_METHOD[self.environ["REQUEST_METHOD"]][self.middleware.template_of(self.environ)]
+        except Exception:  # noqa: BLE001  it runs in another thread
+            return ""
 
     def start(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
         """Take note of the status and pass it on."""
@@ -288,6 +300,10 @@ class _SizedBody(_Body):
 
     def __len__(self) -> int:
         return len(self._body)  # type: ignore[arg-type]  # only bodies that have one come here
+
+
+for _function in (RecordingMiddleware._record, _Body.__next__, _Body.close):  # noqa: SLF001
+    owned(_function, "op")  # for whoever samples stacks
 
 
 def _is_whole(body: object) -> bool:

@@ -50,7 +50,8 @@ class Operation:
     def __init__(self, kind: str, start_ns: int) -> None:
         self.kind = kind
         self.start_ns = start_ns
-        self.root = self.children = None
+        self.root = None
+        self.children = []  # not on demand: two threads below a root must not each make one
         self.end_ns = self.nbytes = 0
 
     @property
@@ -73,6 +74,10 @@ class Operation:
         traceparent = self.traceparent
         known = self.known_trace_id
         return None if traceparent is None and known is None else (known, traceparent)
+
+    def name_so_far(self) -> str:
+        """The name that it is going to have, as far as that is known while it runs; for other threads, never raises."""
+        return self.name
 
     def left_behind(self) -> Operation:
         """The operation of the work that goes on after this one has ended, such as a background task."""

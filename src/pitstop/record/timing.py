@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ParamSpec, Self, TypeVar, cast, overload
 from pitstop.model.series import FUNCTION
 from pitstop.record.failure import failure_of
 from pitstop.record.operation import Operation, get_current, reset_current, set_current
+from pitstop.record.owners import owned_code
 from pitstop.record.recorder import MOST_CHILDREN, RECORDER
 
 if TYPE_CHECKING:
@@ -47,7 +48,8 @@ class Span(Operation):
         elif not RECORDER.on:
             return self
         else:
-            self.root = self.children = None
+            self.root = None
+            self.children = []
             self.end_ns = 0
             RECORDER.admit(self)
         self._token = set_current(self)
@@ -164,6 +166,11 @@ def _timed(function: Callable[P, R], name: str | None, attrs: Mapping[str, objec
         return result
 
     return run
+
+
+for _code in _timed.__code__.co_consts:  # for whoever samples stacks: `run` and `arun` above
+    if getattr(_code, "co_name", "") in {"run", "arun"}:
+        owned_code(_code, "timed")
 
 
 class Timer:

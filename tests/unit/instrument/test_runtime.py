@@ -13,14 +13,15 @@ import pytest
 
 from pitstop.instrument import runtime
 from pitstop.instrument.asgi import RecordingMiddleware
+from pitstop.instrument.loop import LoopBeat
 from pitstop.instrument.probe import Probe
-from pitstop.instrument.runtime import LoopLag, RuntimeSampler
+from pitstop.instrument.runtime import RuntimeSampler
 from pitstop.model.record import named
 
 
 @pytest.fixture
 def sampler():
-    sampler = RuntimeSampler(LoopLag())
+    sampler = RuntimeSampler(LoopBeat())
     yield sampler
     sampler.close()
 
@@ -69,12 +70,12 @@ def test_garbage_collections_are_counted_by_generation_since_the_last_sample(sam
 
 def test_closing_leaves_the_collector_alone():
     before = list(gc.callbacks)
-    RuntimeSampler(LoopLag()).close()
+    RuntimeSampler(LoopBeat()).close()
     assert gc.callbacks == before
 
 
 def test_a_blocked_event_loop_shows_as_lag():
-    lag = LoopLag()
+    lag = LoopBeat()
     lag.wanted = True
 
     async def serve():
@@ -92,7 +93,7 @@ def test_a_blocked_event_loop_shows_as_lag():
 
 
 def test_the_loop_is_watched_from_the_first_request(recorder, ask, http_scope, monkeypatch):
-    lag = LoopLag()
+    lag = LoopBeat()
     lag.wanted = True
     monkeypatch.setattr("pitstop.instrument.asgi.LOOP", lag)
 
@@ -104,7 +105,7 @@ def test_the_loop_is_watched_from_the_first_request(recorder, ask, http_scope, m
 
 
 def test_outside_of_a_loop_there_is_no_lag():
-    lag = LoopLag()
+    lag = LoopBeat()
     lag.watch()
     assert lag.take() is None
 

@@ -29,7 +29,7 @@ _COLUMNS = (
     " series.tenant, series.kind, series.name, series.outcome, nbytes, reason, weight, fingerprint, trace.spans,"
     " left_out"
 )
-_TABLES = "FROM trace JOIN series ON series.id = trace.series LEFT JOIN worker ON worker.id = trace.worker"
+_TABLES = "FROM trace CROSS JOIN series ON series.id = trace.series LEFT JOIN worker ON worker.id = trace.worker"
 _BODY = "LEFT JOIN trace_body ON trace_body.id = trace.body"
 _TS, _START_NS, _DURATION_NS = 0, 1, 2
 _NO_BODY = "x''"
@@ -85,13 +85,12 @@ def traces_of(
     """The newest or slowest that match; see `pitstop.model.Store`."""
     if limit <= 0:
         return Traces()
-    column = "duration_ns" if slowest else "ts"
     select = f"SELECT {_COLUMNS}, {_WITH_BODY if body else _NO_BODY} {_TABLES} {_BODY if body else ''}"
+    paths = paths_of(connection, window, match, slowest=slowest)
     found: list[tuple[Any, ...]] = []
-    for path, least in rows_from(
-        connection, paths_of(connection, window, match, slowest=slowest), limit, slowest=slowest
-    ):
-        found += connection.execute(f"{select} WHERE {path.condition} AND {column} >= ?", (*path.values, least))
+    for path, least in rows_from(connection, paths, limit, slowest=slowest):
+        where, values = path.where(least, slowest=slowest)
+        found += connection.execute(f"{select} WHERE {where}", values)
     first = _DURATION_NS if slowest else _TS
     found.sort(key=lambda row: (row[first], row[_START_NS]), reverse=True)
     return _columns(found[:limit])

@@ -5,9 +5,11 @@ from __future__ import annotations
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections import Counter
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,9 +21,9 @@ from pitstop.record.operation import reset_current, set_current
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 START_S = 15
+SERVICES = Path(__file__).parents[1] / "services"
 
 
 def _free_port() -> int:
@@ -106,6 +108,18 @@ def memcached_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tupl
     command = ["memcached", "-u", "nobody", "-l", "127.0.0.1", "-p", str(port)]
     with _running(command, port, tmp_path_factory.mktemp("memcached")):
         yield "127.0.0.1", port
+
+
+@pytest.fixture(scope="session")
+def upstream() -> Iterator[int]:
+    """The port of a service that tells what headers it got."""
+    port = _free_port()
+    command = [
+        sys.executable, "-m", "uvicorn", "upstream_service:app", "--port", str(port), "--log-level", "error",
+        "--app-dir", str(SERVICES),
+    ]  # fmt: skip
+    with _running(command, port, SERVICES):
+        yield port
 
 
 @pytest.fixture

@@ -6,8 +6,6 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,21 +17,8 @@ if TYPE_CHECKING:
 
 CANARY = "canary-77ab"
 TRACEPARENT = re.compile("00-([0-9a-f]{32})-([0-9a-f]{16})-01")
-SERVICES = Path(__file__).parents[1] / "services"
 
 Ask = "Callable[..., tuple[int, bytes]]"
-
-
-@pytest.fixture(scope="session")
-def upstream(free_port, running) -> Iterator[int]:
-    """The port of a service that tells what headers it got."""
-    port = free_port()
-    command = [
-        sys.executable, "-m", "uvicorn", "upstream_service:app", "--port", str(port), "--log-level", "error",
-        "--app-dir", str(SERVICES),
-    ]  # fmt: skip
-    with running(command, port, SERVICES):
-        yield port
 
 
 def _httpx(method: str, url: str, headers: dict[str, str]) -> tuple[int, bytes]:

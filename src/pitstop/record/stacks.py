@@ -1,0 +1,140 @@
+"""Stacks of other threads as text, each put together once and then found by its code.
+
+A frame is ``function (file:line)``, the line being the one that runs; frames are joined by ``;``, outermost first.
+Nothing of a frame is held: an object of the host's must not live longer because it was looked at.
+"""
+
+from __future__ import annotations
+
+import os
+from operator import attrgetter
+from typing import TYPE_CHECKING
+
+from pitstop.record.caller import OWN, function_name, shown
+from pitstop.record.owners import OWNERS
+
+if TYPE_CHECKING:
+    from types import CodeType, FrameType
+
+CAPACITY = 10_000  # stacks and lines remembered; beyond it all are put together anew
+DEEPEST = 1000  # frames looked at, innermost first
+SHOWN_INNER = 100  # frames of a deeper stack that are shown: these and the outermost
+SHOWN_OUTER = 28
+LEFT_OUT = "(…)"
+COLLECTION = "garbage collection (gc)"
+LOCK = "wait for lock"  # the leaf of a thread that stands in front of a ``with lock:``
+
+_HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep  # noqa: PTH100, PTH120  pathlib is slow
+_THREADS = (os.path.join(_HERE, "rollup", "flusher.py"), os.path.join(_HERE, "record", "profiler.py"))  # noqa: PTH118
+_COLLECTIONS = os.path.join(_HERE, "instrument", "runtime.py")  # noqa: PTH118  told of each collection, in its thread
+_code = attrgetter("f_code")
+_at = attrgetter("f_lasti")
+
+WAITS = frozenset(
+    {
+        ("threading.py", "wait"), ("threading.py", "join"), ("threading.py", "_wait_for_tstate_lock"),
+        ("selectors.py", "select"), ("queue.py", "get"), ("thread.py", "_worker"), ("socket.py", "accept"),
+        ("runners.py", "run"), ("base_events.py", "run_forever"), ("server.py", "run"), ("sync.py", "wait"),
+        ("hub.py", "run"), ("threadpool.py", "run"), ("arbiter.py", "sleep"), ("subprocess.py", "_try_wait"),
+        ("popen_fork.py", "poll"), ("connection.py", "wait"), ("connection.py", "_recv"),
+    }
+)  # fmt: skip
+"""Files and functions at the top of a thread that waits for work: of the standard library, gunicorn, gevent, uvloop."""
+
+
+class Stack:
+    """What is known of one stack: `owner_at` counts frames from the innermost, -1 where nothing says whom it serves.
+
+    `waits`: its top is one of `WAITS`. `ours`: it is a thread of Pitstop's own. `place` is the innermost frame of the
+    host's own code, or the innermost at all.
+    """
+
+    __slots__ = ("codes", "ours", "owner_at", "place", "text", "waits")
+
+    def __init__(self, codes: list[CodeType], lastis: list[int]) -> None:
+        self.codes = codes  # held, so that the ids it is found by stay its own
+        self.owner_at = next((at for at, code in enumerate(codes) if id(code) in OWNERS), -1)
+        top = codes[0]
+        self.waits = (os.path.basename(top.co_filename), top.co_name) in WAITS and not OWN[top.co_filename]  # noqa: PTH119
+        self.ours = codes[-1].co_filename in _THREADS
+        frames = [
+            label(code, lasti)
+            for code, lasti in zip(codes, lastis, strict=True)
+            if not code.co_filename.startswith(_HERE)
+        ] or [label(top, lastis[0])]
+        own = next((at for at, code in enumerate(codes) if OWN[code.co_filename]), 0)
+        self.place = label(codes[own], lastis[own])
+        if top.co_filename == _COLLECTIONS:
+            frames.insert(0, COLLECTION)
+        if _enters(top, lastis[0]):
+            frames.insert(0, f"{LOCK} ({self._line_of(frames[0])})")
+        if len(frames) > SHOWN_INNER + SHOWN_OUTER:
+            frames[SHOWN_INNER:-SHOWN_OUTER] = [LEFT_OUT]
+        self.text = ";".join(reversed(frames))
+
+    @staticmethod
+    def _line_of(frame: str) -> str:
+        return frame.rpartition(" (")[2][:-1]
+
+
+_stacks: dict[tuple[int, ...], Stack] = {}
+_labels: dict[tuple[int, int], tuple[str, CodeType]] = {}
+
+
+def frames_of(frame: FrameType | None) -> list[FrameType]:
+    """`frame` and what called it, innermost first. Not to be kept."""
+    frames: list[FrameType] = []
+    append = frames.append
+    while frame is not None:
+        append(frame)
+        frame = frame.f_back
+        if len(frames) >= DEEPEST:
+            break
+    return frames
+
+
+def stack_of(frames: list[FrameType]) -> Stack:
+    """The stack of `frames`; 10 µs for 50 of them where it was seen before."""
+    codes = list(map(_code, frames))
+    key = (*map(id, codes), *map(_at, frames))
+    known = _stacks.get(key)
+    if known is None:
+        if len(_stacks) >= CAPACITY:
+            _stacks.clear()
+        known = _stacks[key] = Stack(codes, list(map(_at, frames)))
+    return known
+
+
+def forget() -> None:
+    """Look at every stack anew, because `OWNERS` has changed."""
+    _stacks.clear()
+
+
+def label(code: CodeType, lasti: int) -> str:
+    """``function (file:line)`` of what runs at `lasti` in `code`."""
+    known = _labels.get((id(code), lasti))
+    if known is None:
+        if len(_labels) >= CAPACITY:
+            _labels.clear()
+        where = f"{shown(code.co_filename)}:{_line(code, lasti)}"
+        text = f"{function_name(code)} ({where})".replace(";", ",").replace("\n", " ")
+        known = _labels[id(code), lasti] = (text, code)
+    return known[0]
+
+
+def _line(code: CodeType, lasti: int) -> int:
+    if lasti >= 0:
+        for start, end, line in code.co_lines():
+            if start <= lasti < end:
+                return line or code.co_firstlineno
+    return code.co_firstlineno
+
+
+def _enters(code: CodeType, lasti: int) -> bool:
+    """Whether a ``with`` is being entered by C code, which for what blocks is a lock."""
+    import opcode  # noqa: PLC0415  not where nothing is profiled
+
+    try:
+        return lasti >= 0 and code.co_code[lasti] == opcode.opmap.get("BEFORE_WITH")
+    except IndexError:
+        return False
