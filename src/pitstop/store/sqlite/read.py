@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from pitstop.model.columns import Events, Rollups, Samples
@@ -14,11 +13,10 @@ from pitstop.store.sqlite.write import read_reaches
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Iterator
 
     from pitstop.model.window import Window
 
-Pack = tuple[int, int, bytes, "bytes | None"]
+_FEW_SERIES = 1000
 _COLUMNS = "ts, series, count, sum_ns, min_ns, max_ns, nbytes"
 
 
@@ -37,7 +35,7 @@ def rollups_of(
     for segment in plan(window, step_s, [reaches[tier.name] for tier in ROLLUP_TIERS]) if ids != [] else []:
         found = connection.execute(*segment_query(segment, ids, hist=hist, kind=match.kind))
         if segment.tier.packed:
-            got.add_packs(_until(segment.end_s, found))
+            got.add_packs(found)
         else:
             got.add_rows(found.fetchall())
     unknown = set(got.series).difference(known)
@@ -45,10 +43,6 @@ def rollups_of(
         known.update(_series_of(connection, unknown))
     series = [known[i] for i in got.series]
     return Rollups(got.ts, series, got.count, got.sum_ns, got.min_ns, got.max_ns, got.nbytes, got.hist)
-
-
-def _until(end_s: int, packs: Iterable[Pack]) -> Iterator[Pack]:
-    return takewhile(lambda pack: pack[0] < end_s, packs)
 
 
 def matching_ids(connection: sqlite3.Connection, match: Match) -> list[int] | None:
@@ -64,27 +58,25 @@ def matching_ids(connection: sqlite3.Connection, match: Match) -> list[int] | No
 def segment_query(
     segment: Segment, ids: list[int] | None, *, hist: bool, kind: str | None = None
 ) -> tuple[str, list[int | str]]:
-    """SQL and parameters for one segment; of packs, those that may hold one of `ids`, which are all of `kind`.
-
-    Packs are in the order of time and go on after the segment's end: whoever reads them stops there. To compare a row
-    with an end, SQLite loads all of it, histograms included, which took ten times as long as reading the rows wanted.
-    """
+    """SQL and parameters for one segment; of packs, those that may hold one of `ids`, which are all of `kind`."""
     (table, *_), start, end = segment
     where = f"FROM {table} WHERE ts >= ? AND ts < ?"
     if segment.tier.packed:
-        where = f"FROM {table} WHERE ts >= ?"
         columns = f"ts, n, numbers, {'hists' if hist else 'NULL'}"
         if ids is None:
-            return f"SELECT {columns} {where} ORDER BY ts", [start]
-        of_kind = "" if kind is None else " AND kind IN (?, '')"
-        values: list[int | str] = [start, max(ids), min(ids), *([] if kind is None else [kind])]
-        return f"SELECT {columns} {where} AND +series <= ? AND last >= ?{of_kind} ORDER BY ts", values
+            return f"SELECT {columns} {where}", [start, end]
+        packs = f"SELECT {columns} {where} AND +series <= ? AND last >= ?"
+        values: list[int | str] = [start, end, max(ids), min(ids)]
+        # packs that were made of an old file know no kind
+        return (packs, values) if kind is None else (f"{packs} AND kind IN (?, '')", [*values, kind])
     query = f"SELECT {_COLUMNS}, {'hist' if hist else chr(120) + chr(39) * 2} {where}"
     return query if ids is None else f"{query} AND +series IN ({','.join(map(str, ids))})", [start, end]
 
 
 def _series_of(connection: sqlite3.Connection, ids: set[int]) -> dict[int, Series]:
     query = "SELECT id, service, tenant, kind, name, parent, outcome FROM series"
+    if len(ids) <= _FEW_SERIES:
+        query += f" WHERE id IN ({','.join(map(str, ids))})"
     return {i: Series(*fields) for i, *fields in connection.execute(query) if i in ids}
 
 
