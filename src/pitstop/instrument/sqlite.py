@@ -53,7 +53,7 @@ def recorded_cursor(kind: Any) -> Any:
     return known
 
 
-def _recorded_cursor(kind: Any) -> Any:
+def _recorded_cursor(kind: Any) -> Any:  # noqa: C901  its methods are short
     execute, fetchall, fetchmany, fetchone = kind.execute, kind.fetchall, kind.fetchmany, kind.fetchone
 
     class Recorded(kind):  # type: ignore[misc]  # whichever class the host uses
@@ -151,7 +151,7 @@ def recorded_connection(kind: Any) -> Any:
     return known
 
 
-def _recorded_connection(kind: Any) -> Any:
+def _recorded_connection(kind: Any) -> Any:  # noqa: C901
     cursor, usual = kind.cursor, recorded_cursor(sqlite3.Cursor)
 
     class Recorded(kind):  # type: ignore[misc]
@@ -177,9 +177,9 @@ def _recorded_connection(kind: Any) -> Any:
         def rollback(self) -> None:
             self._end(super().rollback, ROLLBACK)
 
-        def __exit__(self, exc_type: Any, exc: Any, tb: Any) -> Any:
-            end = partial(super().__exit__, exc_type, exc, tb)
-            return self._end(end, COMMIT if exc_type is None else ROLLBACK)
+        def __exit__(self, *exc_info: object) -> Any:
+            end = partial(super().__exit__, *exc_info)
+            return self._end(end, COMMIT if exc_info[0] is None else ROLLBACK)
 
         def _end(self, end: Callable[[], Any], name: str) -> Any:
             if not self.in_transaction or not recording():

@@ -115,9 +115,11 @@ def test_the_parts_of_a_trace_find_one_another_by_the_senders_own_ids(receiver: 
     provider = TracerProvider(resource=RESOURCE)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     tracer = provider.get_tracer("app")
-    with tracer.start_as_current_span("a", kind=SpanKind.SERVER) as outer, tracer.start_as_current_span(
-        "call", kind=SpanKind.CLIENT, attributes={"http.request.method": "GET"}
-    ) as call, tracer.start_as_current_span("b", kind=SpanKind.SERVER) as inner:
+    with (
+        tracer.start_as_current_span("a", kind=SpanKind.SERVER) as outer,
+        tracer.start_as_current_span("call", kind=SpanKind.CLIENT, attributes={"http.request.method": "GET"}) as call,
+        tracer.start_as_current_span("b", kind=SpanKind.SERVER) as inner,
+    ):
         pass
     receiver.writer.flush()
     parts = receiver.store.trace(f"{outer.get_span_context().trace_id:032x}")
