@@ -139,6 +139,6 @@ def test_traces_hold_none_either(sqlite_file, tmp_path):
     store = open_store(url, readonly=True)
     traces = store.traces(Window(0, 1 << 40), TraceMatch(), body=True)
     store.close()
-    spans = [str(span) for body in traces.spans for span in decode_spans(body)]
+    spans = [str(span) for body in traces.body for span in decode_spans(body)]
     assert len(spans) > len(STATEMENTS)
     assert not any(CANARY in span for span in spans)
