@@ -57,10 +57,12 @@ def _recorded_cursor(kind: Any) -> Any:  # noqa: C901  its methods are short
     execute, fetchall, fetchmany, fetchone = kind.execute, kind.fetchall, kind.fetchmany, kind.fetchone
 
     class Recorded(kind):  # type: ignore[misc]  # whichever class the host uses
-        _pitstop: Reading | None = None
+        __slots__ = ("_pitstop",)  # where the statement was filed; a cursor has no dict, and making one takes time
+        _pitstop: Reading | None
 
         def execute(self, sql: Any, /, *args: Any) -> Any:
             if get_current() is None and not RECORDER.on:
+                self._pitstop = None
                 return execute(self, sql, *args)
             start_ns = perf_counter_ns()
             try:
@@ -80,9 +82,9 @@ def _recorded_cursor(kind: Any) -> Any:  # noqa: C901  its methods are short
             return self._run(kind.executescript, sql)
 
         def _run(self, run: Any, sql: Any, *args: Any) -> Any:
+            self._pitstop = None
             if not recording():
                 return run(self, sql, *args)
-            self._pitstop = None
             start_ns = perf_counter_ns()
             try:
                 result = run(self, sql, *args)
@@ -93,7 +95,10 @@ def _recorded_cursor(kind: Any) -> Any:  # noqa: C901  its methods are short
             return result
 
         def fetchall(self) -> Any:
-            reading = self._pitstop
+            try:
+                reading = self._pitstop
+            except AttributeError:  # nothing was executed
+                reading = None
             if reading is None:
                 return fetchall(self)
             start_ns = perf_counter_ns()
@@ -102,7 +107,7 @@ def _recorded_cursor(kind: Any) -> Any:  # noqa: C901  its methods are short
             return rows
 
         def fetchmany(self, *args: Any, **kwargs: Any) -> Any:
-            reading = self._pitstop
+            reading = getattr(self, "_pitstop", None)
             if reading is None:
                 return fetchmany(self, *args, **kwargs)
             start_ns = perf_counter_ns()
@@ -111,7 +116,7 @@ def _recorded_cursor(kind: Any) -> Any:  # noqa: C901  its methods are short
             return rows
 
         def fetchone(self) -> Any:
-            reading = self._pitstop
+            reading = getattr(self, "_pitstop", None)
             if reading is None:
                 return fetchone(self)
             start_ns = perf_counter_ns()
@@ -120,7 +125,7 @@ def _recorded_cursor(kind: Any) -> Any:  # noqa: C901  its methods are short
             return row
 
         def __iter__(self) -> Iterator[Any]:
-            reading = self._pitstop
+            reading = getattr(self, "_pitstop", None)
             return super().__iter__() if reading is None else _counted(partial(next, self, _END), reading)
 
     return _as(kind, Recorded)
