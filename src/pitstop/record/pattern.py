@@ -216,6 +216,8 @@ class _Scan:
             self._depth = depth - 1
         else:
             self._emit(sign, sign)
+            if sign == ";":
+                self._first = ""
         return after
 
     def _on_open(self, sign: str, after: int) -> int:
