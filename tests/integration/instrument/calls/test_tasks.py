@@ -18,6 +18,8 @@ import pytest
 
 from pitstop.app import open_store
 from pitstop.instrument import tasks
+from pitstop.instrument.live import faults
+from pitstop.instrument.options import OPTIONS
 from pitstop.model import Match, Window
 from pitstop.model.record import named
 from pitstop.record import RECORDER
@@ -291,3 +293,57 @@ def test_waits_by_two_clocks_that_disagree_are_not_believed(hooked):
     (record,) = named(RECORDER.drain().records)
     assert record.children is not None
     assert 5 <= record.children[0].duration_ns / 1e9 < 6
+
+
+def test_a_fault_of_ours_is_noted_and_the_task_runs(shop, in_request, monkeypatch):
+    import redis
+    from rq import Queue, SimpleWorker
+    from rq.timeouts import TimerDeathPenalty
+    from shop_tasks import celery_app, ship
+
+    class InProcess(SimpleWorker):  # type: ignore[misc]  # rq is not typed here
+        death_penalty_class = TimerDeathPenalty
+
+    monkeypatch.setattr(tasks, "time", lambda: 1 / 0)
+    queue = Queue(connection=redis.Redis.from_url(shop))
+    with in_request() as seen:
+        assert ship.apply_async((CANARY,), countdown=1)
+        job = queue.enqueue("shop_tasks.rq_ship", CANARY)
+    InProcess([queue], connection=queue.connection).work(burst=True)
+    assert job.latest_result().return_value == len(CANARY)
+    assert "tasks.send_along" in faults()
+    assert sum(seen.counts("queue").values()) == 2
+    celery_app.control.purge()
+
+
+def test_nothing_is_added_to_messages_while_recording_is_off(shop):
+    import redis
+    import shop_actors
+    from rq import Queue
+    from shop_tasks import celery_app, ship
+
+    RECORDER.on = False
+    job = Queue(connection=redis.Redis.from_url(shop)).enqueue("shop_tasks.rq_ship", CANARY)
+    assert job.meta == {}
+    assert tasks.SENT not in shop_actors.ship.send(CANARY).options
+    ship.delay(CANARY)
+    assert tasks.SENT.encode() not in redis.Redis.from_url(shop).lrange("celery", 0, -1)[0]
+    assert tasks.begin("job", None, None) is None
+    celery_app.control.purge()
+
+
+def test_a_message_is_not_told_where_nobody_may_be(shop, in_request):
+    from shop_tasks import celery_app, ship
+
+    OPTIONS.configure(exclude=(), exec_time=False, server_timing=False, propagate=("none",))
+    try:
+        with in_request():
+            ship.delay(CANARY)
+    finally:
+        OPTIONS.configure(exclude=(), exec_time=False, server_timing=False)
+    import redis
+
+    (message,) = redis.Redis.from_url(shop).lrange("celery", 0, -1)
+    assert tasks.SENT.encode() in message
+    assert b"traceparent" not in message
+    celery_app.control.purge()
