@@ -74,6 +74,21 @@ def test_gaps_are_named_for_what_they_were(part: Any) -> None:
     assert gaps["SELECT 1"] == ()
 
 
+def test_a_transaction_stands_around_its_statements_and_hides_no_time_of_the_code_between_them(part: Any) -> None:
+    tree = tree_of(
+        part,
+        span(2, 0, "transaction", "transaction", 10, 80),
+        span(3, 0, "db", "SELECT", 10, 20),
+        span(4, 0, "db", "UPDATE", 60, 20),
+    )
+    times = {one.name: (one.self_s, one.critical_s) for one in tree.spans}
+    assert times["transaction"] == (0, 0)
+    assert times["GET /a"] == (pytest.approx(0.06), pytest.approx(0.06))
+    assert [gap.duration_s for gap in tree.spans[0].gaps] == [pytest.approx(s) for s in (0.01, 0.03, 0.02)]
+    assert tree.self_by_kind["own"] == pytest.approx(0.06)
+    assert tree.spans[0].children == 3
+
+
 def test_the_critical_path_is_what_was_waited_for_and_adds_up_to_the_request(part: Any) -> None:
     tree = tree_of(
         part,
