@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     Sample = tuple[Operation | None, str, Stack, int]
 
-CONFIRM_NS = 30_000  # of computing within a moment; waking up by itself, as those do that wait for the lock, takes less
+WAKING_NS = 30_000  # of CPU: waking up every 5 ms, as threads do that wait for the interpreter, takes less
 SURE_EVERY = 8  # looks the clock of an idle thread is read: another wait may have frames at the same places
 BUSY = 0.9  # of the time since the last look on a CPU is computing without a doubt
 CPU_CLOCKS = sys.platform == "linux"
@@ -44,6 +44,10 @@ class _Thread:
         self.moved = False
         self.stack: Stack | None = None
         self.op: Operation | None = None
+
+    def stands_in(self, frame: FrameType) -> bool:
+        """Whether its innermost frames are those that were read last; not sure, others may have taken their places."""
+        return self.top == id(frame) and self.at == frame.f_lasti and self.below == id(frame.f_back)
 
 
 class Sampler:
@@ -73,13 +77,7 @@ class Sampler:
             thread = threads.get(ident)
             if thread is None:
                 thread = threads[ident] = _Thread()
-            elif (
-                thread.idle
-                and trust
-                and thread.top == id(frame)
-                and thread.at == frame.f_lasti
-                and thread.below == id(frame.f_back)
-            ):
+            elif thread.idle and trust and thread.stands_in(frame):
                 continue
             native_id = self.known_ids.get(ident)
             if native_id is None:
@@ -88,7 +86,7 @@ class Sampler:
             used_ns = self._cpu_used(thread, native_id)
             stack = thread.stack
             ran = used_ns > 0
-            if stack is None or used_ns:
+            if stack is None or (used_ns and not (0 < used_ns < WAKING_NS and thread.stands_in(frame))):
                 stack = self._read(thread, ident, frame)
                 ran = ran or thread.moved
             if stack.ours:
@@ -148,7 +146,7 @@ class Sampler:
             if used_ns < 0:
                 continue
             thread.owed_ns += used_ns
-            if used_ns >= CONFIRM_NS and thread.stack is not None:
+            if used_ns >= WAKING_NS and thread.stack is not None:
                 samples.append((thread.op, CPU, thread.stack, thread.owed_ns))
                 thread.owed_ns = 0
         return samples
