@@ -223,16 +223,16 @@ def questions(store: SqliteStore) -> None:
 
 
 def prunes(folder: str) -> None:
-    """Bites out of 2 M rows, 100 to a pack."""
+    """Bites out of 2 M rows, 50 to a pack."""
     path = f"{folder}/prune.db"
     store = SqliteStore(path, clock=Clock(NOW))
     store.services()
     raw = sqlite3.connect(path, isolation_level=None)
     raw.execute("BEGIN")
     values = histograms(50)
-    ((first, last, n, numbers, hists),) = packed([(i, values[i % 50]) for i in range(100)])
-    packs = ((ts * 60, first, 0, 0, last, n, numbers, hists) for ts in range(20_000))
-    raw.executemany("INSERT INTO rollup_60 VALUES (?, ?, ?, ?, ?, ?, ?, ?)", packs)
+    ((first, last, n, numbers, hists),) = packed(list(enumerate(values)))
+    packs = ((ts * 30, first, 0, 0, last, "http", n, numbers, hists) for ts in range(40_000))
+    raw.executemany("INSERT INTO rollup_60 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", packs)
     raw.execute("UPDATE tier SET n_rows = 2000000 WHERE name = 'rollup_60'")
     raw.execute("COMMIT")
     store.checkpoint()

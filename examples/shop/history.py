@@ -156,9 +156,9 @@ def _events(start_s: int, end_s: int) -> Events:
     until = time.strftime("%H:%M UTC", time.gmtime(end_s))
     happened = (
         (start_s, "history", f"Generated history: all until {until} is made up by examples/shop/history.py"),
-        (end_s - DEPLOY_BEFORE_END_S, "deploy", "Generated history: deploy 2026.11.3 makes the checkout slow"),
-        (end_s - ROLLBACK_BEFORE_END_S, "deploy", "Generated history: 2026.11.3 is rolled back"),
-        (end_s, "history", "Generated history ends: from here on everything is measured"),
+        (end_s - DEPLOY_BEFORE_END_S, "deploy", "deploy 2026.11.3 (generated)"),
+        (end_s - ROLLBACK_BEFORE_END_S, "deploy", "rolled back (generated)"),
+        (end_s, "history", "generated until here"),
     )
     out = Events()
     for ts, kind, text in happened:

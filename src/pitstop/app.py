@@ -16,6 +16,7 @@ from pitstop.instrument.runtime import RuntimeSampler
 from pitstop.model.columns import Profiles
 from pitstop.model.errors import PitstopError, SettingError, StoreError
 from pitstop.model.settings import Settings, resolve
+from pitstop.record.failure import WORDING
 from pitstop.record.governor import Governor
 from pitstop.record.profiler import Profiler
 from pitstop.record.recorder import RECORDER
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from pitstop.model.protocols import Store
     from pitstop.record.burst import Desk
     from pitstop.rollup.flusher import Cost
+    from pitstop.rollup.otlp.exporter import Exporter
 
 SETTINGS_FILE = "pitstop.toml"
 HOUSE_EVERY_S = 5.0
@@ -46,6 +48,7 @@ class _Wiring:
     def __init__(self) -> None:
         self.settings: Settings | None = None
         self.flusher: Flusher | None = None
+        self.exporter: Exporter | None = None
         self.store: Store | None = None
         self.sampler: RuntimeSampler | None = None
         self.profiler: Profiler | None = None
@@ -107,6 +110,7 @@ def init(**arguments: object) -> None:
     _wiring.settings = settings
     if not settings.flag("enabled") or settings.number("sample_rate") == 0:
         return
+    _wiring.exporter = _exporter(settings)
     governor = Governor(
         RECORDER, settings.number("overhead_budget"), full_rate=settings.number("sample_rate"), probe=Probe()
     )
@@ -114,6 +118,8 @@ def init(**arguments: object) -> None:
         exclude=settings.words("exclude"),
         exec_time=settings.flag("exec_time_header"),
         server_timing=settings.flag("server_timing"),
+        propagate=settings.words("propagate"),
+        log_trace_ids=settings.flag("log_trace_ids"),
     )
     sampler = _wiring.sampler = RuntimeSampler() if settings.flag("runtime") else None
 
@@ -132,8 +138,6 @@ def init(**arguments: object) -> None:
         _append,
         service=service_name(settings),
         sample=sample,
-        started=_when_the_flusher_starts,
-        profiles=None if profiler is None else _profiles,
         limits=Limits(
             slow_ns=int(settings.number("slow_s") * 1e9),
             slow_query_ns=int(settings.number("slow_query_s") * 1e9),
@@ -141,6 +145,8 @@ def init(**arguments: object) -> None:
             trace_spans=int(settings.number("trace_spans")),
         ),
         slow_query=_log_slow_query if settings.flag("log_slow_queries") else None,
+        started=_when_the_flusher_starts,
+        profiles=None if profiler is None else _profiles,
     )
     _wiring.flusher = flusher
     RECORDER.capacity = int(settings.number("buffer_size"))
@@ -148,12 +154,39 @@ def init(**arguments: object) -> None:
     RECORDER.shed(spans_on=True, sample_rate=settings.number("sample_rate"))
     RECORDER.nudge = flusher.nudge
     RECORDER.flush = flush
+    WORDING.full = settings.flag("error_messages")
     RECORDER.on = True
+    _attach_inside(settings.words("instrument"))
     if not _wiring.hooked:
         _wiring.hooked = True
         atexit.register(shutdown)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=_after_fork)
+
+
+def _attach_inside(names: tuple[str, ...]) -> None:
+    """To the drivers and clients that are installed, and to threads; those that are imported later, then."""
+    from pitstop.instrument import hooks  # noqa: PLC0415  only where something is recorded
+
+    hooks.install_inside(names)
+
+
+def _log_slow_query(route: str, statement: str, duration_ns: int, line: str) -> None:
+    import logging  # noqa: PLC0415  only where it was asked for
+
+    logging.getLogger("pitstop.slow").warning(
+        "%s: %.3f s for %s at %s",
+        route or "outside of a request", duration_ns / 1e9, statement, line or "a line that is not known",
+    )  # fmt: skip
+
+
+def _exporter(settings: Settings) -> Exporter | None:
+    endpoint = settings.text("otlp_endpoint")
+    if not endpoint:
+        return None
+    from pitstop.rollup.otlp.exporter import Exporter, parse_headers  # noqa: PLC0415  only where it was asked for
+
+    return Exporter(endpoint, parse_headers(settings.words("otlp_headers")))
 
 
 def _profiler(settings: Settings) -> Profiler | None:
@@ -192,21 +225,14 @@ def _profiles() -> Profiles:
     return profiler.profiles()
 
 
-def _log_slow_query(route: str, statement: str, duration_ns: int, line: str) -> None:
-    import logging  # noqa: PLC0415  only where it was asked for
-
-    logging.getLogger("pitstop.slow").warning(
-        "%s: %.3f s for %s at %s",
-        route or "outside of a request", duration_ns / 1e9, statement, line or "a line that is not known",
-    )  # fmt: skip
-
-
 def _append(batch: Batch) -> None:
     store = _wiring.store
     if store is None:
         assert _wiring.settings is not None
         _wiring.store = store = open_store(_wiring.settings.text("store"))
     store.append(batch)
+    if _wiring.exporter is not None:
+        _wiring.exporter.offer(batch)
     _keep_house(store, batch.worker)
 
 
@@ -279,6 +305,9 @@ def shutdown(timeout_s: float = EXIT_FLUSH_S) -> bool:
         _wiring.profiler.stop()
     done = flusher is None or flusher.stop(timeout_s)
     RECORDER.nudge = RECORDER.flush = None
+    if _wiring.exporter is not None:
+        done = _wiring.exporter.stop(timeout_s) and done
+        _wiring.exporter = None
     if _wiring.desk is not None:
         _wiring.desk.close()
     _wiring.flusher = _wiring.store = _wiring.profiler = _wiring.desk = None

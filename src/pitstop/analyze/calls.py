@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from pitstop.analyze.leaves import LeafRow, RouteCalls, leaves
+from pitstop.analyze.leaves import LeafRow, RouteCalls, leaves, leaves_of
 from pitstop.analyze.overview import CACHE_HIT, CACHE_MISS
 from pitstop.analyze.stats import Stats, numbered_by, stats_by_group, sums
 from pitstop.model import Match
@@ -62,7 +62,8 @@ def caches(store: Store, window: Window, service: str | None = None, route: str 
     keys, groups = numbered_by(found.series, lambda series: (series.name, series.outcome))
     counts = dict(zip(keys, sums(found, groups, len(keys)).count.tolist(), strict=True))
     return [
-        _cache_row(row, counts.get((row.name, CACHE_HIT), 0), counts.get((row.name, CACHE_MISS), 0)) for row in rows
+        _cache_row(row, counts.get((row.name, CACHE_HIT), 0), counts.get((row.name, CACHE_MISS), 0))
+        for row in leaves_of(found, window.duration_s)
     ]
 
 

@@ -1,4 +1,4 @@
-"""``pitstop export``: every series at every step as CSV or JSON, written as it is read."""
+"""``pitstop export``: every series at every step as CSV or JSON, written as it is read; or one of the tables."""
 
 from __future__ import annotations
 
@@ -12,18 +12,34 @@ from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
-from pitstop.cli import contract
+from pitstop.cli import contract, contract_inside
 from pitstop.cli.options import From, Last, Service, StoreUrl, To, must_be_there, opened, window_now
 from pitstop.model.errors import SettingError
 from pitstop.model.series import Match
 from pitstop.model.window import Window, parse_duration_s
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from pitstop.analyze import SeriesRow
+    from pitstop.model import Store
 
 _SERIES = ("service", "tenant", "kind", "name", "parent", "outcome")
+_MOST_TRACES = 1_000_000  # rows without their spans, 300 bytes each
+_COLUMNS = {
+    "queries": (
+        "statement", "calls", "errors", "rate_per_s", "total_s", "mean_s", "p50_s", "p95_s", "p99_s", "max_s", "rows",
+        "rows_per_call", "time_ratio", "routes",
+    ),
+    "traces": (
+        "trace_id", "service", "kind", "route", "started_at", "duration_s", "outcome", "reason", "weight", "spans",
+        "left_out", "bytes", "fingerprint", "worker",
+    ),
+    "errors": (
+        "type", "service", "route", "line", "count", "message", "first_s", "last_s", "is_new", "fingerprint", "stack",
+        "trace_id",
+    ),
+}  # fmt: skip
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what spreadsheets take for the start of a formula (OWASP, CSV injection)
 
 
@@ -32,6 +48,15 @@ class Form(StrEnum):
 
     CSV = "csv"
     JSON = "json"
+
+
+class Table(StrEnum):
+    """What to write it of."""
+
+    SERIES = "series"
+    QUERIES = "queries"
+    TRACES = "traces"
+    ERRORS = "errors"
 
 
 def export(
@@ -46,23 +71,56 @@ def export(
         str | None, typer.Option("--step", metavar="LENGTH", help="One row per series and step; default: it fits.")
     ] = None,
     kind: Annotated[str | None, typer.Option("--kind", help="Only this kind: http, db, cache …")] = None,
+    table: Annotated[
+        Table, typer.Option("--table", help="series at every step, or one row each: queries, traces, errors.")
+    ] = Table.SERIES,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="File to write; default standard output.")
     ] = None,
 ) -> None:
-    """Every series at every step: counts, bytes and percentiles, as CSV or JSON."""
+    """Every series at every step: counts, bytes and percentiles, as CSV or JSON. Or queries, traces, errors."""
     from pitstop import analyze  # noqa: PLC0415  numpy
 
     window = window_now(last, begin, end)
-    step_s = parse_duration_s(step) if step else analyze.automatic_step_s(window)
+    if table is not Table.SERIES and (step or kind):
+        raise SettingError(f"--step and --kind are for series; the table {table} has one row each, leave them out")
     with opened(store) as kept:
         must_be_there(kept)  # before a file is made
+        if table is not Table.SERIES:
+            rows = _table(kept, table, window, service)
+            with _opened(output) as file:
+                if form is Form.CSV:
+                    _write_table(file, rows, _COLUMNS[table])
+                else:
+                    document = contract.document(window, service, table=table, rows=rows)
+                    file.write(json.dumps(document, ensure_ascii=False, allow_nan=False, indent=1) + "\n")
+            return
+        step_s = parse_duration_s(step) if step else analyze.automatic_step_s(window)
         found = analyze.rows(kept, window, Match(service=service, kind=kind), step_s)
         with _opened(output) as file:
             if form is Form.CSV:
                 _write_csv(file, found)
             else:
                 _write_json(file, found, window, service, step_s)
+
+
+def _table(store: Store, table: Table, window: Window, service: str | None) -> list[contract.Json]:
+    from pitstop import analyze  # noqa: PLC0415  numpy
+
+    if table is Table.QUERIES:
+        return [contract_inside.query(row) for row in analyze.queries(store, window, service)]
+    if table is Table.ERRORS:
+        return [contract_inside.error(row) for row in analyze.errors(store, window, service)]
+    return [contract_inside.trace(row) for row in analyze.traces(store, window, service, limit=_MOST_TRACES)]
+
+
+def _write_table(file: IO[str], rows: Iterable[contract.Json], columns: Sequence[str]) -> None:
+    """CSV; a list is one cell, a line each."""
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        cells = ("\n".join(value) if isinstance(value, list) else value for value in map(row.get, columns))
+        writer.writerow([_harmless(cell) for cell in cells])
 
 
 @contextmanager

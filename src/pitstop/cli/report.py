@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pitstop.cli import contract, terminal
+from pitstop.cli import contract, contract_inside, terminal
+from pitstop.cli.errors import print_errors
 from pitstop.cli.options import AsJson, From, Last, Service, StoreUrl, To, opened, store_url, window_now
+from pitstop.cli.queries import print_n_plus_one, print_queries
 from pitstop.cli.routes import print_routes
+from pitstop.model.series import PART, Match
 
 if TYPE_CHECKING:
-    from pitstop.analyze import Health, Overview, Verdict
+    from pitstop.analyze import ErrorRow, Health, NPlusOneRow, Overview, QueryRow, Verdict
 
 SHOWN_ROUTES = 10
+MOST_INSIDE = 100  # statements in JSON
+SHOWN_INSIDE = 3  # statements, repetitions and errors, each: the commands of their names have the rest
 
 
 def report(
@@ -30,8 +35,12 @@ def report(
     with opened(store) as kept:
         requests, lookups = requests_and_lookups(kept, window, service)
         before = analyze.routes(kept, window.before(), service)
+        parts = kept.rollups(window, Match(service=service, kind=PART), hist=False)
+        queries = analyze.queries(kept, window, service, top=MOST_INSIDE)
+        repeated = analyze.n_plus_one(kept, window, service)
+        errors = analyze.errors(kept, window, service)
     seen = analyze.overview_of(requests, lookups, window, service)
-    rows = analyze.routes_of(requests, window.duration_s)
+    rows = analyze.routes_of(requests, window.duration_s, parts)
     grade = analyze.health_of(seen)
     verdict = analyze.verdict_of(rows, before)
     if as_json:
@@ -43,6 +52,9 @@ def report(
                 routes=[contract.route(row) for row in rows],
                 health=contract.health(grade),
                 verdict=contract.verdict(verdict),
+                queries=[contract_inside.query(row) for row in queries],
+                n_plus_one=[contract_inside.n_plus_one(row) for row in repeated],
+                errors=[contract_inside.error(row) for row in errors],
             )
         )
         return
@@ -55,6 +67,26 @@ def report(
     print_routes(rows[:SHOWN_ROUTES])
     if len(rows) > SHOWN_ROUTES:
         terminal.say(f"… and {len(rows) - SHOWN_ROUTES} more: pitstop routes")
+    _print_inside(queries, repeated, errors)
+
+
+def _print_inside(queries: list[QueryRow], repeated: list[NPlusOneRow], errors: list[ErrorRow]) -> None:
+    """The worst of each, and where the rest is."""
+    if queries:
+        terminal.say()
+        print_queries(queries[:SHOWN_INSIDE])
+        if len(queries) > SHOWN_INSIDE:
+            terminal.say(f"… and {len(queries) - SHOWN_INSIDE} more: pitstop queries")
+    if repeated:
+        terminal.say()
+        print_n_plus_one(repeated[:SHOWN_INSIDE])
+        if len(repeated) > SHOWN_INSIDE:
+            terminal.say(f"… and {len(repeated) - SHOWN_INSIDE} more: pitstop queries")
+    if errors:
+        terminal.say()
+        print_errors(errors[:SHOWN_INSIDE])
+        if len(errors) > SHOWN_INSIDE:
+            terminal.say(f"… and {len(errors) - SHOWN_INSIDE} more: pitstop errors")
 
 
 def _print_head(seen: Overview, grade: Health, verdict: Verdict) -> None:

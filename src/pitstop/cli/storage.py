@@ -12,7 +12,7 @@ from pitstop.cli.options import OK, AsJson, StoreUrl, must_be_there, opened, par
 from pitstop.model.errors import SettingError
 from pitstop.model.window import parse_duration_s
 
-app = typer.Typer(no_args_is_help=True, help="What the store takes, and keeping house by hand.")
+app = typer.Typer(help="What the store takes, and keeping house by hand.")
 
 _COLUMNS = (
     terminal.Column("table", name=True),
@@ -21,6 +21,15 @@ _COLUMNS = (
     terminal.Column("oldest", left=True),
     terminal.Column("newest", left=True),
 )
+
+
+@app.callback(invoke_without_command=True)
+def storage(context: typer.Context, store: StoreUrl = None, as_json: AsJson = False) -> None:
+    """What the store takes, and keeping house by hand. Without a command: the status."""
+    if context.invoked_subcommand is None:
+        status(store, as_json)
+    elif store is not None or as_json:
+        raise SettingError(f"options go behind the command: pitstop storage {context.invoked_subcommand} --store …")
 
 
 @app.command()

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _WHOLE_ID = 32  # hex digits: W3C Trace Context
 _LEAST_DIGITS = 4
 _SEARCHED = 20_000  # newest traces looked through for an id that is not whole
+_AROUND_S = 3600  # where an occurrence of the same failure is looked for: one a minute is kept
 _NAMED = 5  # gaps and code lines below the waterfall
 
 
@@ -35,10 +36,13 @@ def trace(
 
     with opened(store) as kept:
         tree = analyze.trace_tree(kept, _whole_id(kept, trace_id))
+        failures = _failures(kept, tree)
     if as_json:
         terminal.print_json(contract.document(None, trace=contract_inside.trace_tree(tree)))
         return
     _print_head(tree)
+    for failure in failures:
+        terminal.say(f"▲ {failure}")
     terminal.say()
     found, more = waterfall.lines(tree, everything=everything)
     for line in waterfall.drawn(tree, found, terminal.width()):
@@ -63,6 +67,18 @@ def _whole_id(store: Store, text: str) -> str:
         what = "no kept trace begins" if not found else f"{len(found)} kept traces begin"
         raise NotFoundError(f"{what} with '{wanted}'; pitstop traces --json has the whole ids")
     return found.pop()
+
+
+def _failures(store: Store, tree: TraceTree) -> list[str]:
+    """What the parts of the trace failed with, where an occurrence of it is kept."""
+    wanted = {part.fingerprint for part in tree.parts} - {""}
+    if not wanted:
+        return []
+    around = Window(max(0, int(tree.started_at) - _AROUND_S), int(tree.started_at + tree.duration_s) + _AROUND_S)
+    seen = store.errors(around)
+    rows = zip(seen.fingerprint, seen.type, seen.message, seen.line, strict=True)
+    found = {fingerprint: f"{kind}: {message} at {line}" for fingerprint, kind, message, line in rows}
+    return [found[fingerprint] for fingerprint in sorted(wanted & found.keys())]
 
 
 def _print_head(tree: TraceTree) -> None:

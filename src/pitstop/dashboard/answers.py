@@ -47,6 +47,9 @@ class OverviewAnswer:
     base_trend: analyze.Trend | None
     heatmap: analyze.Heatmap
     events: Events
+    queries: list[analyze.QueryRow]
+    repeated: list[analyze.NPlusOneRow]
+    errors: list[analyze.ErrorRow]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,10 @@ class Answers:
         """The page of one route. Raises NotFoundError for one that was not asked for in the window."""
         return self._once(("route", route, *_key(view)), _kept_s(view), lambda: self._route(view, route))
 
+    def ask(self, view: View, key: tuple[object, ...], question: Callable[[Store], T]) -> T:
+        """What `question` answers, kept under `key` for this view."""
+        return self._once((*key, *_key(view)), _kept_s(view), lambda: question(self._store))
+
     def runtime(self, view: View) -> analyze.Runtime:
         """Gauges of every worker."""
         return self._once(
@@ -128,7 +135,7 @@ class Answers:
         read = SharedRead(store, window, service, step_s)
         totals, course = read.totals(), read.course()
         now = analyze.overview(totals, window, service)
-        rows = analyze.routes(totals, window, service)
+        rows = read.route_rows(parts=True)
         shown = {row.route for row in rows[:FIRST_ROUTES]}
         slowest = slowest_of(rows)
         base = base_rows = base_trend = None
@@ -136,7 +143,7 @@ class Answers:
             base_read = SharedRead(store, view.baseline, service, step_s)
             base_totals = base_read.totals()
             base = analyze.overview(base_totals, view.baseline, service)
-            base_rows = analyze.routes(base_totals, view.baseline, service)
+            base_rows = base_read.route_rows(parts=False)
             base_trend = analyze.trend(base_read.course(), view.baseline, service, step_s=step_s)
         return OverviewAnswer(
             now=now,
@@ -154,6 +161,9 @@ class Answers:
             base_trend=base_trend,
             heatmap=analyze.heatmap(course, window, service, step_s=step_s),
             events=store.events(window, service=service),
+            queries=analyze.queries(store, window, service),
+            repeated=analyze.n_plus_one(totals, window, service),
+            errors=analyze.errors(store, window, service),
         )
 
     def _routes(self, view: View) -> RoutesAnswer:
@@ -162,9 +172,10 @@ class Answers:
         read = SharedRead(self._store, window, service, step_s)
         base: list[analyze.RouteRow] = []
         if view.baseline is not None:
-            base = analyze.routes(self._store, view.baseline, service)
+            base_read = SharedRead(self._store, view.baseline, service, None)
+            base = base_read.route_rows(parts=False)
         return RoutesAnswer(
-            rows=analyze.routes(read.totals(), window, service),
+            rows=read.route_rows(parts=True),
             base_rows={row.route: row.stats for row in base},
             sparks=analyze.sparklines(read.routes(), window, service, SPARK_POINTS),
         )

@@ -18,6 +18,8 @@ from pitstop.dashboard.auth import Throttle
 from pitstop.dashboard.desk import Desk, base_of
 from pitstop.dashboard.faults import RefusalError, body_of, refusal_of
 from pitstop.dashboard.guard import Guard, Hosts
+from pitstop.dashboard.ingest import router as ingest_router
+from pitstop.dashboard.ingest.writer import Writer
 from pitstop.dashboard.live import Hub
 from pitstop.dashboard.pages import router as pages_router
 from pitstop.dashboard.render import page
@@ -39,12 +41,14 @@ def create_app(
     hosts: Iterable[str] = (),
     root_path: str = "",
     writable: bool = True,
+    retention_s: int | None = None,
     clock: Clock | None = None,
 ) -> FastAPI:
     """The dashboard of `store` for the users of `auth`.
 
     `hosts`: names it answers to besides loopback, ``name`` or ``name:port``. `root_path`: where a proxy that strips its
-    prefix shows it. `writable` false refuses pruning and checkpoints.
+    prefix shows it. `writable` false refuses pruning and checkpoints. `retention_s` is for housekeeping by hand; None:
+    the store's own.
     """
     clock = clock or SystemClock()
     app = FastAPI(
@@ -66,10 +70,13 @@ def create_app(
         answers=Answers(store, clock),
         hub=Hub(store, auth, clock),
         clock=clock,
+        ingest=Writer(store, clock),
         writable=writable,
+        retention_s=retention_s,
     )
     app.include_router(pages_router)
     app.include_router(api_router)
+    app.include_router(ingest_router)
 
     @app.get("/static/{revision}/{name:path}", include_in_schema=False)
     def static(request: Request, revision: str, name: str) -> Response:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pitstop.analyze.units import bytes_text, count_text, duration_text, figures, rate_text, ratio_text
+from pitstop.dashboard.kinds import OWN, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from pitstop.analyze import Heatmap, Trend
+    from pitstop.analyze import Breakdown, BreakdownTrend, Heatmap, TraceHistogram, Trend
     from pitstop.analyze.runtime import Gauge
     from pitstop.model import Events
 
@@ -74,6 +75,64 @@ def heat(heatmap: Heatmap) -> dict[str, Any]:
         "cells": cells,
         "summary": middle or "no data",
     }
+
+
+def stack(course: BreakdownTrend) -> dict[str, Any]:
+    """Seconds a request by part, stacked; parts that nothing was spent on are left out."""
+    layers = [
+        {"name": kind_of(name).label, "color": kind_of(name).color, "values": _short(values)}
+        for name, values in course.parts.items()
+        if any(values) or name == OWN
+    ]
+    means = {name: [v for v in values if v is not None] for name, values in course.parts.items()}
+    most = sorted((name for name in means if means[name]), key=lambda name: -sum(means[name]))[:3]
+    words = "; ".join(_summary(kind_of(name).label, course.parts[name], duration_text) for name in most)
+    return {
+        "kind": "stack",
+        "ts": course.ts,
+        "step_s": course.step_s,
+        "layers": layers,
+        "total": _short(course.mean_s),
+        "summary": words or "no data",
+    }
+
+
+def shares(found: Breakdown | None) -> list[tuple[str, str, float, float]]:
+    """Part, label, seconds a request and share, in the order of the stack; parts without time are left out."""
+    if found is None:
+        return []
+    return [(one.name, kind_of(one.name).label, one.per_request_s, one.ratio) for one in found.parts if one.total_s > 0]
+
+
+def counts(ts: Sequence[int], values: Sequence[int | None], step_s: int, name: str, color: str) -> dict[str, Any]:
+    """How often something happened, step by step."""
+    return {
+        "kind": "counts",
+        "ts": ts,
+        "values": values,
+        "step_s": step_s,
+        "name": name,
+        "color": color,
+        "summary": _summary(f"{name} in {duration_text(step_s)}", values, count_text),
+    }
+
+
+def bars(histogram: TraceHistogram, width: int = 1000, height: int = 90) -> list[dict[str, Any]]:
+    """Bars of a duration histogram: place and size in a drawing `width` × `height`, borders in seconds, counts."""
+    most = max(histogram.counts, default=0) or 1
+    step = width / max(1, len(histogram.counts))
+    return [
+        {
+            "x": round(i * step, 2),
+            "width": round(max(1.0, step - 1), 2),
+            "height": round(max(2.0, height * count / most) if count else 0, 2),
+            "from_s": histogram.edges_s[i],
+            "to_s": histogram.edges_s[i + 1],
+            "count": count,
+            "weight": histogram.weights[i],
+        }
+        for i, count in enumerate(histogram.counts)
+    ]
 
 
 def gauges(lines: Sequence[tuple[str, Gauge]], unit: str, colors: tuple[str, ...], step_s: int) -> dict[str, Any]:

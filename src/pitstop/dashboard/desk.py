@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pitstop.dashboard.answers import Answers
     from pitstop.dashboard.auth import Keyring, Throttle
     from pitstop.dashboard.guard import Hosts
+    from pitstop.dashboard.ingest.writer import Writer
     from pitstop.dashboard.live import Hub
     from pitstop.model import Clock, Store
 
@@ -20,6 +21,7 @@ class Desk:
     """The store, who may look at it, and the answers that are shared between requests.
 
     `writable` is false where the dashboard only looks: pruning and checkpoints are then refused.
+    `retention_s` None: the store's own.
     """
 
     store: Store
@@ -29,7 +31,9 @@ class Desk:
     answers: Answers
     hub: Hub
     clock: Clock
+    ingest: Writer
     writable: bool = True
+    retention_s: int | None = None
 
 
 def desk_of(connection: HTTPConnection) -> Desk:

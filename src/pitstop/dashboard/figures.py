@@ -46,6 +46,11 @@ def percent(part: float | None) -> str:
     return f"{100 * min(1.0, max(0.0, part or 0.0)):.2f}"
 
 
+def sentence(text: str) -> str:
+    """`text` with a capital; the rest as it stands."""
+    return text[:1].upper() + text[1:]
+
+
 GLOBALS: dict[str, Any] = {
     "duration": units.duration_text,
     "ms": units.milliseconds_text,
@@ -61,6 +66,7 @@ GLOBALS: dict[str, Any] = {
     "moment": moment,
     "direction": direction,
     "percent": percent,
+    "sentence": sentence,
     "severity_sign": SEVERITY_SIGNS.__getitem__,
     "ROUTE_WIDTH": ROUTE_WIDTH,
 }

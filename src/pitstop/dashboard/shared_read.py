@@ -12,33 +12,40 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from pitstop.analyze.columns import merged_by_group
+from pitstop.analyze.routes import routes_of
 from pitstop.analyze.stats import numbered, sums
 from pitstop.model import Match, Rollups, Series
-from pitstop.model.series import HTTP
+from pitstop.model.series import HTTP, PART
 from pitstop.rollup.codec import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from pitstop.analyze.columns import GroupCounts
+    from pitstop.analyze.routes import RouteRow
     from pitstop.model import Store, Window
 
 WORTH_FOLDING = 1000  # rows: below, adding up costs more than it saves
 
 
 class SharedRead:
-    """The requests of one window, read at the finest step that its page wants."""
+    """The requests of one window, read at the finest step that its page wants; None for the whole at once."""
 
     def __init__(
-        self, store: Store, window: Window, service: str | None, step_s: int, route: str | None = None
+        self, store: Store, window: Window, service: str | None, step_s: int | None, route: str | None = None
     ) -> None:
         self._store = store
+        self._window = window
+        self._service = service
+        self._totals: Store | None = None
         self._rows = store.rollups(window, Match(service=service, kind=HTTP, name=route), step_s=step_s)
 
     def totals(self) -> Store:
         """For questions about the whole window: one row a series."""
-        rows = self._rows
-        return self._answering(folded(rows, [(0, series) for series in rows.series]))
+        if self._totals is None:
+            rows = self._rows
+            self._totals = self._answering(folded(rows, [(0, series) for series in rows.series]))
+        return self._totals
 
     def course(self) -> Store:
         """For questions about all of it over time: one row a step and outcome."""
@@ -59,6 +66,13 @@ class SharedRead:
         for column in Rollups.__slots__:
             getattr(chosen, column).extend(getattr(rows, column)[i] for i in kept)
         return self._answering(chosen)
+
+    def route_rows(self, *, parts: bool) -> list[RouteRow]:
+        """Every route; with `parts`, where its time went."""
+        spent = None
+        if parts:
+            spent = self._store.rollups(self._window, Match(service=self._service, kind=PART), hist=False)
+        return routes_of(self.totals().rollups(self._window, Match(kind=HTTP)), self._window.duration_s, spent)
 
     def _answering(self, rows: Rollups) -> Store:
         return cast("Store", _Answering(self._store, rows))

@@ -17,6 +17,7 @@ DEFAULT_RANGE = "1h"
 COMPARISONS = ("previous", "week", "none")
 DEFAULT_COMPARISON = "previous"
 WEEK_S = 7 * 86_400
+LONGEST_STATEMENT = 20_000  # characters of a statement in an address
 LONGEST_NAME = 2000  # characters of a service or route in an address
 _SHORTEST_S = 10
 _MOST_DAYS = 730

@@ -11,7 +11,7 @@ from functools import partial
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
-from pitstop.instrument.live import FAILED, IN_FLIGHT, MARK, fault, flush_at_end, note_failure
+from pitstop.instrument.live import FAILED, IN_FLIGHT, MARK, Served, fault, flush_at_end, note_failure
 from pitstop.instrument.loop import LOOP
 from pitstop.instrument.names import BY_METHOD, CLIENT_LEFT, OUTCOMES, SERVER_ERROR
 from pitstop.instrument.options import OPTIONS
@@ -111,19 +111,23 @@ class RecordingMiddleware:
         except Exception:  # noqa: BLE001  the host goes on
             fault("asgi.exclude")
 
-    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: C901  a call is a tenth of it
         op = _Request()
         op.kind = HTTP
         op.outcome = op.name = op.tenant = ""
         op.weight, op.nbytes, op.end_ns = 1, 0, 0
         op.left = op.streaming = False
-        op.root = op.children = op.background = op.attrs = None
+        op.root = op.background = op.attrs = None
+        op.children = []  # not on demand: two threads of a request must not each make one
         op.middleware, op.scope, op.take, op.forward = self, scope, receive, send
         op.names = BY_METHOD[scope.get("method", "")]
         op.start_ns = perf_counter_ns()
         if self.recorder.shedding:
             self.recorder.admit(op)
         token = set_current(op)
+        outer = token.old_value
+        if outer.__class__ is Served:
+            outer.give_way(op)
         scope[MARK] = True  # not `op`, which holds the scope: a cycle for each request would keep the collector busy
         _begun(op)
         if LOOP.wanted:
@@ -173,6 +177,11 @@ class _Request(Operation):
     def traceparent(self) -> bytes | None:  # type: ignore[override]  # looked up by those few who ask
         """The caller's header, as it came."""
         return next((value for name, value in self.scope["headers"] if name == b"traceparent"), None)
+
+    @property
+    def host(self) -> str:  # type: ignore[override]  # looked up by those few who ask
+        """The caller's Host header."""
+        return next((value for name, value in self.scope["headers"] if name == b"host"), b"").decode("latin-1")
 
     def name_so_far(self) -> str:
         """By the route that the framework has found, if it has."""
@@ -262,12 +271,14 @@ class _Request(Operation):
             fault("asgi.finish")
 
     def after(self, outcome: str, error: BaseException | None = None) -> None:
-        """Record the work after the answer, if there was any to speak of."""
+        """Record the work after the answer, if there was any to speak of, or it failed."""
         end_ns = perf_counter_ns()
-        if self.background is not None or end_ns - self.end_ns > BACKGROUND_NS:
+        # what was answered for is the request's failure, and is raised again; a client may leave as it likes
+        failed = error is not None and self.failure is None and _outcome_of_error(error) == SERVER_ERROR
+        if failed or self.background is not None or end_ns - self.end_ns > BACKGROUND_NS:
             background = self.left_behind()
             background.outcome = outcome
-            if error is not None and self.failure is None:  # else it was the request's, and is raised again
+            if failed:
                 note_failure(background, error)
             self.middleware.recorder.finish(background, end_ns)
 

@@ -131,10 +131,13 @@ def _werkzeug(module: Any) -> None:
     patches.replace(module.BaseWSGIServer, "__init__", servers.werkzeug_init)
 
 
-def _anyio(module: Any) -> None:
-    from pitstop.instrument import anyio, patches  # noqa: PLC0415
+def _lazily(integration: str, attach: str = "attach") -> Callable[[Any], None]:
+    """The function `attach` of the file named like the integration, imported when there is something to patch."""
 
-    patches.replace(module.AsyncIOBackend, "run_sync_in_worker_thread", anyio.run_sync)
+    def patch(module: Any) -> None:
+        getattr(import_module(f"pitstop.instrument.{integration}"), attach)(module)
+
+    return patch
 
 
 HOOKS: dict[str, tuple[str, Callable[[Any], None]]] = {
@@ -157,24 +160,72 @@ HOOKS: dict[str, tuple[str, Callable[[Any], None]]] = {
     "granian.server.embed": ("granian", _granian),
     "wsgiref.simple_server": ("wsgiref", _wsgiref),
     "werkzeug.serving": ("werkzeug", _werkzeug),
-    "anyio._backends._asyncio": ("anyio", _anyio),
+    "sqlite3": ("sqlite3", _lazily("sqlite")),
+    "aiosqlite.core": ("aiosqlite", _lazily("sqlite")),
+    "psycopg": ("psycopg", _lazily("psycopg")),
+    "psycopg_pool": ("psycopg", _lazily("psycopg")),
+    "psycopg2": ("psycopg2", _lazily("psycopg2")),
+    "asyncpg": ("asyncpg", _lazily("asyncpg")),
+    "pymysql": ("pymysql", _lazily("mysql")),
+    "MySQLdb": ("mysqlclient", _lazily("mysql")),
+    "sqlalchemy": ("sqlalchemy", _lazily("sqlalchemy")),
+    "django.db.transaction": ("django", _lazily("django_orm")),
+    "django.db.backends.utils": ("django", _lazily("django_orm")),
+    "django.db.migrations.migration": ("django", _lazily("django_orm")),
+    "opentelemetry.trace": ("opentelemetry", _lazily("otel", "install_tracer")),
+    "opentelemetry.metrics": ("opentelemetry", _lazily("otel", "install_meter")),
+    "fastapi.telemetry._asgi": ("opentelemetry", _lazily("otel", "quiet_fastapi")),
+    "concurrent.futures.thread": ("threads", _lazily("threads")),
+    "threading": ("threads", _lazily("threads")),
+    "anyio.to_thread": ("threads", _lazily("threads")),
+    "redis.client": ("redis", _lazily("redis")),
+    "redis.asyncio.client": ("redis", _lazily("redis")),
+    "redis.connection": ("redis", _lazily("redis")),
+    "redis.asyncio.connection": ("redis", _lazily("redis")),
+    "redis._parsers.commands": ("redis", _lazily("redis")),
+    "redis.cluster": ("redis", _lazily("redis")),
+    "redis.asyncio.cluster": ("redis", _lazily("redis")),
+    "httpx._client": ("httpx", _lazily("httpx")),
+    "urllib3.connectionpool": ("urllib3", _lazily("urllib3")),
+    "urllib3.response": ("urllib3", _lazily("urllib3")),
+    "aiohttp.connector": ("aiohttp", _lazily("aiohttp")),
+    "aiohttp.client_reqrep": ("aiohttp", _lazily("aiohttp")),
+    "pymemcache.client.base": ("pymemcache", _lazily("pymemcache")),
+    "celery.app.base": ("celery", _lazily("celery")),
+    "rq.queue": ("rq", _lazily("rq")),
+    "rq.job": ("rq", _lazily("rq")),
+    "rq.worker": ("rq", _lazily("rq")),
+    "rq.worker.base": ("rq", _lazily("rq")),
+    "dramatiq.broker": ("dramatiq", _lazily("dramatiq")),
+    "jinja2.environment": ("jinja2", _lazily("jinja2")),
+    "django.template.backends.django": ("django", _lazily("django_templates")),
+    "logging": ("logging", _lazily("logs")),
 }
 """Module to wait for, the integration it belongs to, and what patches it."""
 
 INTEGRATIONS = tuple(dict.fromkeys(name for name, _ in HOOKS.values()))
+FRAMEWORKS = frozenset({"starlette", "fastapi", "flask", "django", "litestar"})
 SERVERS = frozenset({"uvicorn", "gunicorn", "hypercorn", "granian", "wsgiref", "werkzeug"})
 OLDEST = {
     "starlette": (0, 40), "fastapi": (0, 115), "flask": (3, 0), "django": (4, 2), "litestar": (2, 13),
     "uvicorn": (0, 34), "gunicorn": (23, 0), "hypercorn": (0, 17), "granian": (2, 0), "werkzeug": (3, 0),
-    "anyio": (4, 0),
+    "aiosqlite": (0, 19), "psycopg": (3, 1), "psycopg2": (2, 9), "asyncpg": (0, 28), "pymysql": (1, 0),
+    "mysqlclient": (2, 1), "sqlalchemy": (2, 0),
+    "opentelemetry": (1, 25),
+    "redis": (5, 0), "httpx": (0, 25), "urllib3": (2, 0), "aiohttp": (3, 9),
+    "pymemcache": (4, 0), "celery": (5, 3), "rq": (1, 16), "dramatiq": (1, 14),
+    "jinja2": (3, 0),
 }  # fmt: skip
 """The oldest versions that are supported: docs/instrument.md."""
+
+_DISTRIBUTIONS = {"opentelemetry": "opentelemetry-api"}  # whose name is not the integration's
 
 _WRITE_AT_THE_END = frozenset({"uvicorn.server", "hypercorn.asyncio.run", "hypercorn.trio.run"})
 """Hooks by which the last second is not lost: needed whatever is recorded."""
 
 _state: dict[str, str] = {}
 _reason: dict[str, str] = {}
+_named: set[str] = set()
 
 
 class _Finder:
@@ -255,10 +306,30 @@ def install(names: tuple[str, ...] = (AUTO,), *, autostart: bool = False) -> Non
         for module, (integration, _) in HOOKS.items()
         if _chosen(integration, names) or (module in _WRITE_AT_THE_END and NONE not in names)
     )
+    _named.clear()
+    _named.update(names)
     for name in INTEGRATIONS:
         if not _chosen(name, names):
             _state[name] = "off"
-    sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, _Finder)]
+    _wait_for(wanted)
+
+
+def install_inside(names: tuple[str, ...]) -> None:
+    """Attach to what runs within requests, as `names` say: drivers, clients, threads.
+
+    Not to frameworks and servers: `instrument` or `pitstop run` do. What is waited for already stays so.
+    """
+    waiting = [finder.wanted for finder in sys.meta_path if isinstance(finder, _Finder)]
+    inside = frozenset(
+        module
+        for module, (integration, _) in HOOKS.items()
+        if integration not in FRAMEWORKS | SERVERS and _chosen(integration, names)
+    )
+    _wait_for(inside.union(*waiting))
+
+
+def _wait_for(wanted: frozenset[str]) -> None:
+    remove()
     sys.meta_path.insert(0, _Finder(wanted))
     for name in wanted:
         module = sys.modules.get(name)
@@ -269,6 +340,16 @@ def install(names: tuple[str, ...] = (AUTO,), *, autostart: bool = False) -> Non
 def remove() -> None:
     """Wait for no more imports; what is patched stays until `uninstrument` or the end of the process."""
     sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, _Finder)]
+
+
+def attached(integration: str) -> bool:
+    """Whether `integration` records in this process."""
+    return _state.get(integration) == "hooked"
+
+
+def asked_for(integration: str) -> bool:
+    """Whether the setting names `integration`, and does not only include it."""
+    return integration in _named
 
 
 def status() -> list[Status]:
@@ -291,15 +372,22 @@ def _status(name: str, names: tuple[str, ...]) -> Status:
     from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415  only when asked
 
     try:
-        installed = sys.version.split()[0] if name in sys.stdlib_module_names else version(name)
+        distribution = _DISTRIBUTIONS.get(name, name)
+        installed = sys.version.split()[0] if name in sys.stdlib_module_names else version(distribution)
     except PackageNotFoundError:
         return Status(name, "", "absent", f"{name} is not installed")
     state = _state.get(name) or ("waiting" if _chosen(name, names) else "off")
-    text = _reason.get(name) or (_OF_SERVERS if name in SERVERS else _OF_FRAMEWORKS)[state]
+    text = _reason.get(name) or _texts(name)[state]
     oldest = OLDEST.get(name, ())
     if _numbers(installed) < oldest:
         text += f"; supported from {'.'.join(map(str, oldest))} on"
     return Status(name, installed, state, f"{name} {installed}: {text}")
+
+
+def _texts(name: str) -> dict[str, str]:
+    if name in SERVERS:
+        return _OF_SERVERS
+    return _OF_FRAMEWORKS if name in FRAMEWORKS else _OF_LIBRARIES
 
 
 def _numbers(version: str) -> tuple[int, ...]:
@@ -311,6 +399,12 @@ _OF_FRAMEWORKS = {
     "hooked": "recorded in this process",
     "waiting": "recorded by `pitstop run`, or by pitstop.instrument(app)",
     "off": "left out by the settings instrument or enabled; pitstop.instrument(app) records it where enabled",
+    "failed": "not recorded",
+}
+_OF_LIBRARIES = {
+    "hooked": "recorded in this process",
+    "waiting": "recorded by `pitstop run`, or after pitstop.init",
+    "off": "left out by the settings instrument or enabled",
     "failed": "not recorded",
 }
 _OF_SERVERS = {

@@ -6,10 +6,9 @@ import sys
 from typing import TYPE_CHECKING
 
 from pitstop.record.failure import failure_of
-from pitstop.record.operation import CURRENT
+from pitstop.record.operation import CURRENT, Operation
 
 if TYPE_CHECKING:
-    from pitstop.record.operation import Operation
     from pitstop.record.recorder import Recorder
 
 FLUSH_S = 2.0  # what the end of a server may be held
@@ -21,6 +20,18 @@ FAILED = 500  # status codes from here on are the server's fault
 
 IN_FLIGHT: set[Operation] = set()
 """Requests and websocket connections that have begun and not ended. Adding and discarding are atomic."""
+
+
+class Served(Operation):
+    """A request that somebody else's instrumentation has begun further out; it gives way to the one of ours inside."""
+
+    request: Operation | None = None
+
+    def give_way(self, request: Operation) -> None:
+        """`request` is the same one, seen by our middleware."""
+        self.request = request
+        request.known_trace_id = self.known_trace_id
+
 
 _faults: dict[str, int] = {}
 

@@ -4,16 +4,29 @@ from __future__ import annotations
 
 
 class Options:
-    """`exclude`: path prefixes that are not recorded. `exec_time`, `server_timing`: headers to add to the answer."""
+    """`exclude`: path prefixes that are not recorded. `exec_time`, `server_timing`: headers to add to the answer.
 
-    __slots__ = ("exclude", "exec_time", "server_timing", "version")
+    `propagate`: hosts that calls tell the trace id. `log_trace_ids`: whether log records carry it.
+    """
+
+    __slots__ = ("exclude", "exec_time", "log_trace_ids", "propagate", "server_timing", "version")
 
     def __init__(self, exclude: tuple[str, ...] = (), *, exec_time: bool = False, server_timing: bool = False) -> None:
         self.version = 0
         self.configure(exclude=exclude, exec_time=exec_time, server_timing=server_timing)
 
-    def configure(self, *, exclude: tuple[str, ...], exec_time: bool, server_timing: bool) -> None:
+    def configure(
+        self,
+        *,
+        exclude: tuple[str, ...],
+        exec_time: bool,
+        server_timing: bool,
+        propagate: tuple[str, ...] = ("same-site",),
+        log_trace_ids: bool = False,
+    ) -> None:
         """Change what holds from the next request on."""
+        self.propagate = propagate
+        self.log_trace_ids = log_trace_ids
         self.exclude = exclude
         self.exec_time = exec_time
         self.server_timing = server_timing

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pitstop.instrument import asgi, django, flask, inside, litestar, starlette
 from pitstop.instrument.live import fault, flush_at_end, note_raised
 from pitstop.instrument.options import OPTIONS
+from pitstop.instrument.replacing import replace, undo
 from pitstop.model.series import HTTP
 from pitstop.record.operation import CURRENT
 from pitstop.record.recorder import RECORDER
@@ -21,31 +22,9 @@ if TYPE_CHECKING:
     from pitstop.instrument.options import Options
     from pitstop.record.recorder import Recorder
 
+__all__ = ["replace", "undo"]  # beside what is defined here
+
 FLASK_HANDLERS = ("handle_user_exception", "handle_exception")
-_ATTRIBUTE = "__pitstop_original__"
-
-
-def replace(owner: Any, name: str, wrap: Callable[[Any], Any]) -> bool:
-    """Put ``wrap(original)`` in the place of `owner.name`; False when that is done already."""
-    original = getattr(owner, name)
-    if hasattr(original, _ATTRIBUTE):
-        return False
-    wrapped = functools.wraps(original)(wrap(original))
-    own = vars(owner).get(name, _ATTRIBUTE)
-    setattr(wrapped, _ATTRIBUTE, own)
-    setattr(owner, name, wrapped)
-    return True
-
-
-def undo(owner: Any, name: str) -> None:
-    """Put back what `replace` replaced."""
-    own = getattr(vars(owner).get(name), _ATTRIBUTE, None)
-    if own is None:
-        return
-    if own == _ATTRIBUTE:  # it was inherited
-        delattr(owner, name)
-    else:
-        setattr(owner, name, own)
 
 
 def starlette_stack(recorder: Recorder, exclude: tuple[str, ...] | None, options: Options) -> Callable[[Any], Any]:

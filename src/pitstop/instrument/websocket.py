@@ -10,7 +10,7 @@ from __future__ import annotations
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
-from pitstop.instrument.live import IN_FLIGHT, MARK, fault, note_failure
+from pitstop.instrument.live import IN_FLIGHT, MARK, Served, fault, note_failure
 from pitstop.instrument.loop import LOOP
 from pitstop.instrument.names import CLIENT_LEFT, WEBSOCKETS
 from pitstop.model.series import STAGE, WEBSOCKET
@@ -40,6 +40,8 @@ async def record_websocket(middleware: RecordingMiddleware, scope: Scope, receiv
     watch = _Connection(middleware, scope, op)
     scope[MARK] = True
     before = CURRENT.get()
+    if isinstance(before, Served):
+        before.give_way(op)
     CURRENT.set(op)
     IN_FLIGHT.add(op)
 

@@ -10,7 +10,7 @@ import sys
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
-from pitstop.instrument.live import IN_FLIGHT, MARK, fault, note_failure
+from pitstop.instrument.live import IN_FLIGHT, MARK, Served, fault, note_failure
 from pitstop.instrument.names import BY_METHOD, CLIENT_LEFT, OUTCOMES, SERVER_ERROR
 from pitstop.instrument.options import OPTIONS
 from pitstop.model.series import HTTP, STAGE
@@ -89,7 +89,8 @@ class RecordingMiddleware:
         op.kind = HTTP
         op.outcome = op.name = op.tenant = ""
         op.weight, op.nbytes, op.end_ns, op.declared_bytes = 1, 0, 0, -1
-        op.root = op.children = op.background = op.attrs = None
+        op.root = op.background = op.attrs = None
+        op.children = []  # not on demand: two threads of a request must not each make one
         op.middleware, op.environ, op.forward = self, environ, start_response
         op.mounted = environ.get("SCRIPT_NAME", "")
         op.start_ns = perf_counter_ns()
@@ -97,6 +98,9 @@ class RecordingMiddleware:
             self.recorder.admit(op)
         environ[MARK] = True
         token = set_current(op)
+        outer = token.old_value
+        if outer.__class__ is Served:
+            outer.give_way(op)
         _begun(op)
         app = self.app
         try:
@@ -147,6 +151,11 @@ class _Request(Operation):
         """The caller's header, as it came."""
         header = self.environ.get("HTTP_TRACEPARENT")
         return None if header is None else header.encode("latin-1", "replace")
+
+    @property
+    def host(self) -> str:  # type: ignore[override]  # looked up by those few who ask
+        """The caller's Host header."""
+        return str(self.environ.get("HTTP_HOST", ""))
 
     def name_so_far(self) -> str:
         """By the route that the framework has found, if it has."""

@@ -39,6 +39,7 @@ class Operation:
     children: list[ChildFields] | None = None
     attrs: Mapping[str, object] | None = None
     traceparent: bytes | None = None
+    host = ""  # what the caller's Host header says, where there is one
     known_trace_id: str | None = None
     background: Operation | None = None
     failure: Failure | None = None
@@ -49,7 +50,8 @@ class Operation:
     def __init__(self, kind: str, start_ns: int) -> None:
         self.kind = kind
         self.start_ns = start_ns
-        self.root = self.children = None
+        self.root = None
+        self.children = []  # not on demand: two threads below a root must not each make one
         self.end_ns = self.nbytes = 0
 
     @property

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
+from _thread import allocate_lock
 from collections import deque
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, NamedTuple
 
-from pitstop.record.operation import Operation
+from pitstop.record.operation import Operation, set_current
 
 if TYPE_CHECKING:
     import random
@@ -19,6 +20,7 @@ CAPACITY = 4096  # records and what ended below them; at about 200 B each this i
 NUDGE_MASK = 2047  # the flusher is woken early each time this many more wait; waking it costs as much as 50 requests
 MOST_CHILDREN = 256  # a root that runs on hands over what has finished below it in pieces of this size
 LONG_NS = 50_000_000  # a shorter root without anything below it is not asked for its caller's headers
+FORGOTTEN_NS = 60_000_000_000  # what begins so long after its root has ended is not taken for its work any more
 NAMES = 1000  # gauges and counters a process may name
 
 
@@ -30,6 +32,11 @@ class _Nothing(list["ChildFields"]):
 
 
 _NOTHING = _Nothing()
+
+NOBODY = Operation("", 0)
+"""Current while a library works for itself: what it does then is nobody's request, and forgotten."""
+NOBODY.children = _NOTHING
+NOBODY.weight = 0
 
 
 class Drained(NamedTuple):
@@ -70,6 +77,7 @@ class Recorder:
         self._left_out_reads = 0
         self._drops = itertools.count()
         self._drop_reads = 0
+        self._cutting = allocate_lock()
 
     def keep_recent(self, operations: int) -> None:
         """Keep that many of the last finished operations in memory."""
@@ -119,6 +127,8 @@ class Recorder:
             self.inside = inside = self.inside + len(children)
             if inside > NUDGE_MASK:
                 children = self._make_room(children)
+        else:
+            children = None
         telling = children or failure or outcome >= "5" or end_ns - root.start_ns >= LONG_NS
         record = (
             root.tenant, root.kind, root.name, "", outcome,
@@ -161,6 +171,9 @@ class Recorder:
         root = child.root
         assert root is not None
         if root.end_ns:
+            if child.start_ns - root.end_ns > FORGOTTEN_NS:
+                self._on_its_own(child)
+                return
             self.finish_alone(child, root.left_behind() if child.start_ns >= root.end_ns else root)
             return
         ended = (
@@ -178,19 +191,36 @@ class Recorder:
             root.children = [ended]
         elif len(children) < MOST_CHILDREN:
             children.append(ended)
-        elif root.name:
-            root.children = [ended]
-            self.inside += len(children)
-            if self.inside > NUDGE_MASK and self._make_room(children) is None:
+        else:
+            self._cut(root, children, ended)
+
+    def _cut(self, root: Operation, children: list[ChildFields], ended: ChildFields) -> None:
+        """Hand over what a root that runs on has, and begin anew with `ended`."""
+        with self._cutting:  # once in `MOST_CHILDREN`; two threads must not hand over the same
+            if root.children is not children:
+                children = root.children = root.children or []
+                children.append(ended)
                 return
-            self._hand_over(
-                (
-                    root.tenant, "", root.name, "", "",
-                    root.start_ns, child.end_ns, 0, root.weight, children, None, None, None,
-                )
-            )  # fmt: skip
-        else:  # a root whose route is not known yet holds what it has
-            next(self._drops)
+            if not root.name:  # a root whose route is not known yet holds what it has
+                next(self._drops)
+                return
+            root.children = [ended]
+        self.inside += len(children)
+        if self.inside > NUDGE_MASK and self._make_room(children) is None:
+            return
+        self._hand_over(
+            (
+                root.tenant, "", root.name, "", "",
+                root.start_ns, ended[4], 0, root.weight, children, None, None, None,
+            )
+        )  # fmt: skip
+
+    def _on_its_own(self, child: Operation) -> None:
+        """A thread that a request once started lives on: what it does now is no request's."""
+        set_current(None)
+        child.root = child.parent = child.children = None
+        self.admit(child)
+        self.finish(child, child.end_ns)
 
     def finish_alone(self, child: Operation, root: Operation) -> None:
         """File `child` by itself under `root`, now, and not when the root ends."""
@@ -250,6 +280,7 @@ class Recorder:
         self._left_out_reads = 0
         self._drops = itertools.count()
         self._drop_reads = 0
+        self._cutting = allocate_lock()
         self._rng = None  # a child must not repeat its siblings' draws
 
 

@@ -48,7 +48,8 @@ class Span(Operation):
         elif not RECORDER.on:
             return self
         else:
-            self.root = self.children = None
+            self.root = None
+            self.children = []
             self.end_ns = 0
             RECORDER.admit(self)
         self._token = set_current(self)

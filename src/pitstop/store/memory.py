@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 DEFAULT_RETENTION_S = 90 * 86_400
 WORKERS = 10_000  # whose last seq is remembered; the one not seen for longest goes first
 TIERS = ((1, 3600), (60, 48 * 3600), (3600, 0))  # step, how long it is kept so fine; 0: as long as retention says
+TRACE_BYTES = 32_000_000  # of spans
 ROW_BYTES = 600  # a row with a histogram of some 50 values, measured with tracemalloc: for the size report only
 SAMPLE_BYTES = 150
 
@@ -71,7 +72,14 @@ Gauge = tuple[str, str, str]  # service, worker, name
 class MemoryStore:
     """`Store` in this process's memory. Any thread; after a fork the child has a copy of its own."""
 
-    def __init__(self, name: str = "", *, clock: Clock | None = None, retention_s: int = DEFAULT_RETENTION_S) -> None:
+    def __init__(
+        self,
+        name: str = "",
+        *,
+        clock: Clock | None = None,
+        retention_s: int = DEFAULT_RETENTION_S,
+        trace_bytes: int = TRACE_BYTES,
+    ) -> None:
         self.url = f"memory://{name}"
         self.retention_s = retention_s
         self.closed = False
@@ -81,7 +89,7 @@ class MemoryStore:
         self._rollups: dict[int, Tier] = {step_s: {} for step_s, _ in TIERS}
         self._samples: dict[int, dict[Gauge, float]] = {}
         self._events: list[tuple[int, str, str, str]] = []
-        self._inside = Inside()
+        self._inside = Inside(trace_bytes)
         self._marks = {step_s: 0 for step_s, _ in TIERS}  # what is older than a tier's mark is kept coarser
         self._holder = ""
         self._taken_s = self._until_s = 0.0
@@ -209,8 +217,9 @@ class MemoryStore:
         """Move what is old into longer intervals and delete what is past retention."""
         now_s = int(self._clock.now_s())
         with self._open():
-            folded = self._fold(now_s)
-            return Upkeep(folded_rows=folded, deleted_rows=self._cut(now_s - (retention_s or self.retention_s)))
+            folded = self._fold(now_s) + self._inside.fold(now_s)
+            deleted = self._cut(now_s - (retention_s or self.retention_s)) + self._inside.trim(now_s)
+            return Upkeep(folded_rows=folded, deleted_rows=deleted)
 
     def _fold(self, now_s: int) -> int:
         folded = 0
@@ -266,9 +275,11 @@ class MemoryStore:
             samples = _table("sample_1", 1, {ts: len(gauges) for ts, gauges in self._samples.items()})
             series = {series for tier in self._rollups.values() for rows in tier.values() for series in rows}
             used = ROW_BYTES * sum(table.rows for table in tables) + SAMPLE_BYTES * samples.rows
+            used += self._inside.used_bytes()
+            inside = [_table(*table) for table in self._inside.sizes()]
             state = "closed" if self.closed else "ok"
             return StoreSize(
-                self.url, 1, used, 0, 0, (*tables, samples), len(series), self._holder, self._until_s, state
+                self.url, 1, used, 0, 0, (*tables, samples, *inside), len(series), self._holder, self._until_s, state
             )
 
     def close(self) -> None:
@@ -279,7 +290,7 @@ class MemoryStore:
                 tier.clear()
             self._samples.clear()
             self._events.clear()
-            self._inside = Inside()
+            self._inside = Inside(0)
 
     def _open(self) -> threading.RLock:
         if self.closed:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pitstop.model.columns import Errors, Profiles, Traces
+from pitstop.model.series import OTHER
+from pitstop.model.trace import SAMPLE
+from pitstop.store.examples import PLAIN, PLAIN_KEPT_S, THINNING, largest
 from pitstop.store.stacks import OF_ERRORS, OF_PROFILES, bounded
 
 if TYPE_CHECKING:
@@ -13,6 +18,9 @@ if TYPE_CHECKING:
     from pitstop.model.columns import Batch
     from pitstop.model.trace import TraceMatch
     from pitstop.model.window import Window
+
+PROFILE_TIERS = ((60, 24 * 3600), (3600, 14 * 86_400), (86_400, 0))  # step, how long it is kept so fine
+ROW_BYTES = 400  # a row with texts of its own: for the size report only
 
 
 class _Trace(NamedTuple):
@@ -58,12 +66,14 @@ Sampled = dict[Stack, tuple[int, int]]  # samples, weight_ns
 
 
 class Inside:
-    """Traces and errors as rows in the order they came, stacks by interval."""
+    """Traces and errors as rows in the order they came, stacks by interval of the tiers."""
 
-    def __init__(self) -> None:
+    def __init__(self, trace_bytes: int) -> None:
         self.traces: list[_Trace] = []
         self.errors: list[_Error] = []
-        self.profiles: dict[int, Sampled] = {}
+        self.profiles: dict[int, dict[int, Sampled]] = {step_s: {} for step_s, _ in PROFILE_TIERS}
+        self._marks = {step_s: 0 for step_s, _ in PROFILE_TIERS}  # what is older than a tier's mark is kept coarser
+        self._trace_bytes = trace_bytes
 
     def add(self, batch: Batch) -> None:
         """Everything of `batch`."""
@@ -76,9 +86,11 @@ class Inside:
         p = batch.profiles
         columns = (p.ts, p.service, p.mode, p.route, p.stack, p.samples, p.weight_ns)
         for ts, service, mode, route, stack, samples, weight_ns in zip(*columns, strict=True):
-            _count(
-                self.profiles, ts // 60 * 60, (service, mode, route, bounded(stack, OF_PROFILES)), samples, weight_ns
-            )
+            self._sample(ts, (service, mode, route, bounded(stack, OF_PROFILES)), (samples, weight_ns))
+
+    def _sample(self, ts: int, stack: Stack, value: tuple[int, int]) -> None:
+        step_s = next((step_s for step_s, _ in PROFILE_TIERS if ts >= self._marks[step_s]), PROFILE_TIERS[-1][0])
+        _count(self.profiles[step_s].setdefault(ts // step_s * step_s, {}), stack, value)
 
     def traces_of(self, window: Window, match: TraceMatch, limit: int, *, slowest: bool, body: bool) -> Traces:
         """The newest or slowest that match."""
@@ -111,41 +123,102 @@ class Inside:
 
     def profiles_of(self, window: Window, service: str | None, route: str | None, mode: str | None) -> Profiles:
         """Stacks added up."""
-        total: dict[int, Sampled] = {}
-        for ts, sampled in self.profiles.items():
-            if ts < window.end_s and ts + 60 > window.start_s:
-                for stack, (samples, weight_ns) in sampled.items():
+        total: Sampled = {}
+        for step_s, tier in self.profiles.items():
+            for ts in [ts for ts in tier if ts < window.end_s and ts + step_s > window.start_s]:
+                for stack, value in tier[ts].items():
                     if service in {None, stack[0]} and mode in {None, stack[1]} and route in {None, stack[2]}:
-                        _count(total, window.start_s, stack, samples, weight_ns)
+                        _count(total, stack, value)
         out = Profiles()
-        for ts, sampled in total.items():
-            for (of, in_mode, of_route, text), (samples, weight_ns) in sampled.items():
-                out.ts.append(ts)
-                out.service.append(of)
-                out.mode.append(in_mode)
-                out.route.append(of_route)
-                out.stack.append(text)
-                out.samples.append(samples)
-                out.weight_ns.append(weight_ns)
+        for (of, in_mode, of_route, text), (samples, weight_ns) in total.items():
+            out.ts.append(window.start_s)
+            out.service.append(of)
+            out.mode.append(in_mode)
+            out.route.append(of_route)
+            out.stack.append(text)
+            out.samples.append(samples)
+            out.weight_ns.append(weight_ns)
         return out
 
     def services(self) -> set[str]:
         """Every service that is still kept."""
-        stacks = {stack[0] for sampled in self.profiles.values() for stack in sampled}
+        stacks = {stack[0] for tier in self.profiles.values() for sampled in tier.values() for stack in sampled}
         return stacks | {row.service for row in self.traces} | {row.service for row in self.errors}
+
+    def fold(self, now_s: int) -> int:
+        """Move older stacks into longer intervals; the number of stacks moved."""
+        folded = 0
+        for (step_s, kept_s), (longer_s, _) in pairwise(PROFILE_TIERS):
+            mark_s = (now_s - kept_s) // longer_s * longer_s
+            self._marks[step_s] = max(self._marks[step_s], mark_s)
+            tier = self.profiles[step_s]
+            moved: dict[tuple[int, str, str, str], Sampled] = {}
+            for ts in [ts for ts in tier if ts < self._marks[step_s]]:
+                for stack, value in tier.pop(ts).items():
+                    _count(moved.setdefault((ts // longer_s * longer_s, *stack[:3]), {}), stack, value)
+                    folded += 1
+            for (ts, *_), sampled in moved.items():
+                by_name = largest({stack: samples for stack, (samples, _) in sampled.items()})
+                for stack, value in sampled.items():
+                    self._sample(ts, stack if stack in by_name else (*stack[:3], OTHER), value)
+        return folded
+
+    def trim(self, now_s: int) -> int:
+        """Thin out and delete examples that are kept no longer; their number."""
+        before = len(self.traces) + len(self.errors)
+        self.traces = [row for row in self.traces if row.reason not in PLAIN or row.ts >= now_s - PLAIN_KEPT_S]
+        self._keep_within_bytes()
+        for age_s, step_s in THINNING:
+            until_s = (now_s - age_s) // step_s * step_s
+            samples: dict[object, _Trace] = {}
+            errors: dict[object, _Error] = {}
+            for place, row in enumerate(sorted(self.traces, key=lambda row: row.ts)):
+                root = (row.service, row.tenant, row.kind, row.name, row.outcome, row.ts // step_s)
+                group = root if row.reason == SAMPLE and row.ts < until_s else place
+                weight = row.weight + (samples[group].weight if group in samples else 0)
+                samples[group] = row._replace(weight=weight)
+            for place, error in enumerate(sorted(self.errors, key=lambda error: error.ts)):
+                failed = (error.service, error.route, error.fingerprint, error.ts // step_s)
+                errors[failed if error.ts < until_s else place] = error
+            self.traces, self.errors = list(samples.values()), list(errors.values())
+        return before - len(self.traces) - len(self.errors)
+
+    def _keep_within_bytes(self) -> None:
+        beyond = sum(len(row.body) for row in self.traces) - self._trace_bytes
+        if beyond > 0:
+            self.traces.sort(key=lambda row: (row.reason not in PLAIN, row.ts))
+            while beyond > 0:
+                beyond -= len(self.traces.pop(0).body)
 
     def cut(self, before_s: int, *, dry_run: bool) -> int:
         """Delete what is older; the number of rows."""
         traces = [row for row in self.traces if row.ts >= before_s]
         errors = [row for row in self.errors if row.ts >= before_s]
-        old = [ts for ts in self.profiles if ts + 60 <= before_s]
+        old = [(tier, ts) for step_s, tier in self.profiles.items() for ts in tier if ts + step_s <= before_s]
         gone = len(self.traces) - len(traces) + len(self.errors) - len(errors)
-        gone += sum(len(self.profiles[ts]) for ts in old)
+        gone += sum(len(tier[ts]) for tier, ts in old)
         if not dry_run:
             self.traces, self.errors = traces, errors
-            for ts in old:
-                del self.profiles[ts]
+            for tier, ts in old:
+                del tier[ts]
         return gone
+
+    def sizes(self) -> list[tuple[str, int, dict[int, int]]]:
+        """The name of each table, its step, seconds, and how many rows it has of each moment."""
+        tables: list[tuple[str, int, dict[int, int]]] = [
+            ("trace", 0, Counter(row.ts for row in self.traces)),
+            ("error", 0, Counter(row.ts for row in self.errors)),
+        ]
+        for step_s, tier in self.profiles.items():
+            tables.append((f"profile_{step_s}", step_s, {ts: len(sampled) for ts, sampled in tier.items()}))
+        return tables
+
+    def used_bytes(self) -> int:
+        """About what it takes."""
+        sampled = [some for tier in self.profiles.values() for some in tier.values()]
+        stacks = {stack[3] for some in sampled for stack in some}
+        rows = len(self.traces) + len(self.errors) + sum(map(len, sampled))
+        return ROW_BYTES * rows + sum(map(len, stacks)) + sum(len(row.body) for row in self.traces)
 
 
 def _rows(columns: Traces | Errors) -> Iterable[tuple[Any, ...]]:
@@ -171,7 +244,6 @@ def _traces(rows: Iterable[_Trace]) -> Traces:
     return out
 
 
-def _count(profiles: dict[int, Sampled], ts: int, stack: Stack, samples: int, weight_ns: int) -> None:
-    sampled = profiles.setdefault(ts, {})
+def _count(sampled: Sampled, stack: Stack, value: tuple[int, int]) -> None:
     have = sampled.get(stack, (0, 0))
-    sampled[stack] = (have[0] + samples, have[1] + weight_ns)
+    sampled[stack] = (have[0] + value[0], have[1] + value[1])

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import socket
+import sys
 import threading
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import httpx
 import pytest
@@ -23,7 +26,6 @@ from pitstop.store import open_store
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
-    from pathlib import Path
 
     from starlette.types import ASGIApp
 
@@ -34,12 +36,27 @@ ROUTES = ("POST /checkout", "GET /product/{id}", "GET /menu", f"GET /{XSS}", "GE
 CHROMIUM = "/usr/bin/chromium"
 
 
+def _beside(name: str) -> Any:
+    """A module of this folder, which is no package."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).parent / f"{name}.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+insides = _beside("insides")
+
+
 class Dashboard(NamedTuple):
     url: str
     store: Store
     keyring: Keyring
     password: str = PASSWORD
     hostile: str = XSS
+    inside: Any = insides
     routes: tuple[str, ...] = ROUTES
 
     def client(self, *, signed_in: bool = True) -> httpx.Client:
@@ -136,6 +153,7 @@ def dashboard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
     folder: Path = tmp_path_factory.mktemp("dashboard")
     store = open_store(f"sqlite:///{folder}/pitstop.db")
     fill(store)
+    insides.fill(store, int(time.time()))
     keyring = Keyring(folder / "pitstop.auth.db")
     keyring.set_password(PASSWORD)
     with serving(create_app(store, auth=keyring)) as url:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pitstop.model import Batch, Events, Match, Rollups, Samples, Series, Window
+from pitstop.model import Batch, Errors, Events, Match, Profiles, Rollups, Samples, Series, Span, Traces, Window
+from pitstop.model.trace import encode_spans
 from pitstop.rollup.codec import decode, encode
 from pitstop.rollup.histogram import position_of
 from pitstop.store.memory import MemoryStore
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 ROLLUPS = {tier.name: tier for tier in ROLLUP_TIERS}
 Settle = "Callable[[Store], None]"
+SPANS = encode_spans([Span(1, 0, "db", "SELECT ?", "ok", 5, 7, 1, {"line": "shop/a.py:3 in a"})])
 NOON = 1_790_000_000 // 86_400 * 86_400 + 43_200
 
 
@@ -83,6 +85,54 @@ class Make:
         out = Events()
         out.ts, out.service, out.kind, out.text = map(list, zip(*rows, strict=True))
         return out
+
+    @staticmethod
+    def traces(rows: Iterable[dict[str, object]]) -> Traces:
+        """Traces of these columns, the others as of an ordinary request; `ts` goes by `start_ns`."""
+        out = Traces()
+        for place, row in enumerate(rows):
+            start_ns = row.get("start_ns", NOON * 10**9 + place)
+            assert isinstance(start_ns, int)
+            usual = {
+                "ts": start_ns // 10**9, "start_ns": start_ns, "duration_ns": 10**7, "trace_id": f"{start_ns:032x}",
+                "span_id": f"{place + 1:016x}", "parent_id": "", "service": "shop", "worker": "w1", "tenant": "",
+                "kind": "http", "name": "GET /", "outcome": "200", "nbytes": 5, "reason": "slow", "weight": 1,
+                "fingerprint": "", "spans": 1, "left_out": 0, "body": SPANS,
+            }  # fmt: skip
+            for field, value in {**usual, **row}.items():
+                getattr(out, field).append(value)
+        return out
+
+    @staticmethod
+    def errors(rows: Iterable[dict[str, object]]) -> Errors:
+        out = Errors()
+        for row in rows:
+            usual = {
+                "ts": NOON, "service": "shop", "route": "GET /", "fingerprint": "0123456789abcdef", "type": "KeyError",
+                "message": "no …", "line": "shop/a.py:3 in a", "stack": "shop/b.py:9 in b\nshop/a.py:3 in a",
+                "trace_id": "ab" * 16,
+            }  # fmt: skip
+            for field, value in {**usual, **row}.items():
+                getattr(out, field).append(value)
+        return out
+
+    @staticmethod
+    def profiles(rows: Iterable[tuple[int, str, int]], **source: str) -> Profiles:
+        """Rows of ts, stack and samples of 20 ms each."""
+        out = Profiles()
+        for ts, stack, samples in rows:
+            of = {"service": "shop", "mode": "wall", "route": "GET /", **source}
+            for field, value in {**of, "ts": ts, "stack": stack, "samples": samples, "weight_ns": 20 * samples}.items():
+                getattr(out, field).append(value)
+        return out
+
+    @staticmethod
+    def stacks(profiles: Profiles) -> dict[tuple[str, str, str, str], tuple[int, int]]:
+        """Samples and weight by service, mode, route and stack, each there once."""
+        p = profiles
+        keys = list(zip(p.service, p.mode, p.route, p.stack, strict=True))
+        assert len(set(keys)) == len(keys)
+        return dict(zip(keys, zip(p.samples, p.weight_ns, strict=True), strict=True))
 
     @staticmethod
     def kept(path: str, table: str, before_s: int = 1 << 62) -> list[tuple[int, int, Values]]:

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 import pitstop
-from pitstop.model import Match, StoreError, StoreUnavailableError, Window
+from pitstop.model import Match, StoreError, StoreUnavailableError, TraceMatch, Window
 from pitstop.rollup.codec import decode
 from pitstop.store.sqlite import SqliteStore, schema
 from pitstop.store.sqlite.read import segment_query
-from pitstop.store.sqlite.tiers import KEYS, ROLLUP_TIERS, SAMPLE_TIERS, Segment
+from pitstop.store.sqlite.tiers import KEYS, LISTS, ROLLUP_TIERS, SAMPLE_TIERS, TIERS, Segment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -156,6 +156,56 @@ def test_eight_processes_meet_a_file_of_schema_1(schema_1: str, make: Make, cloc
     store.close()
 
 
+@pytest.fixture
+def schema_2(path: str) -> str:
+    """A file that schema 2 wrote: what was known before stores kept the inside of requests."""
+    raw = sqlite3.connect(path)
+    raw.executescript((Path(__file__).parent / "schema_2.sql").read_text(encoding="utf-8"))
+    raw.close()
+    return path
+
+
+def test_a_file_of_schema_2_keeps_its_rows_and_takes_traces_errors_and_profiles(
+    schema_2: str, make: Make, clock: HandClock, settle: Settle, tmp_path: Path
+) -> None:
+    raw = sqlite3.connect(schema_2)
+    tables = [*(tier.name for tier in (*ROLLUP_TIERS, *SAMPLE_TIERS)), "event", "series", "worker"]
+    before = {table: raw.execute(f"SELECT * FROM {table}").fetchall() for table in tables}
+    raw.close()
+    with pytest.raises(StoreError, match="old schema 2; run 'pitstop storage migrate'"):
+        SqliteStore(schema_2, readonly=True).services()
+    store = SqliteStore(schema_2, clock=clock)
+    assert store.services() == ["shop"]
+    fresh = SqliteStore(str(tmp_path / "fresh.db"), clock=clock)
+    fresh.services()
+    assert listing(schema_2) == listing(fresh.path)
+    raw, wanted = sqlite3.connect(schema_2), sqlite3.connect(fresh.path)
+    for _, table in (entry for entry in listing(fresh.path) if entry[0] == "table"):
+        assert (
+            raw.execute(f"PRAGMA table_info({table})").fetchall()
+            == wanted.execute(f"PRAGMA table_info({table})").fetchall()
+        )
+    assert {table: raw.execute(f"SELECT * FROM {table}").fetchall() for table in tables} == before
+    assert raw.execute("PRAGMA user_version").fetchone() == (3,)
+    assert raw.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    raw.close()
+    wanted.close()
+    got = make.answer(store, make.NOON - 70 * 3600, make.NOON)
+    assert {series.name: total[0] for series, total in got.items()} == {"a": 14, "b": 10, "SELECT ?": 10}
+    inside = {
+        "traces": make.traces([{}]),
+        "errors": make.errors([{}]),
+        "profiles": make.profiles([(make.NOON, "a", 1)]),
+    }
+    store.append(make.batch(worker="new", **inside))
+    clock.pass_s(7200)
+    settle(store)
+    make.check_row_numbers(schema_2)
+    assert len(store.traces(Window(make.NOON, make.NOON + 1), TraceMatch())) == 1
+    store.close()
+    fresh.close()
+
+
 def test_a_file_that_is_being_made_is_no_store_yet_for_a_reader(path: str) -> None:
     raw = sqlite3.connect(path)
     raw.execute("PRAGMA journal_mode=WAL")
@@ -266,7 +316,7 @@ def test_reads_of_every_tier_use_the_primary_key(sqlite_store: SqliteStore, tier
         assert "SCAN" not in plan
 
 
-@pytest.mark.parametrize("table", [*(tier.name for tier in (*ROLLUP_TIERS, *SAMPLE_TIERS)), "event"])
+@pytest.mark.parametrize("table", [*TIERS, *LISTS])
 def test_prunes_and_newest_rows_use_the_primary_key(sqlite_store: SqliteStore, table: str) -> None:
     key = KEYS[table]
     for query, parameters in (

@@ -20,7 +20,7 @@ from pitstop.store import open_store
 if TYPE_CHECKING:
     from pathlib import Path
 
-READING = (["report"], ["routes"], ["health"], ["runtime"], ["storage", "status"], ["doctor"])
+READING = (["report"], ["routes"], ["health"], ["runtime"], ["storage"], ["storage", "status"], ["doctor"])
 
 
 @pytest.mark.parametrize("command", READING, ids=" ".join)
@@ -85,6 +85,7 @@ def test_health_is_a_gate_when_it_has_a_threshold(pitstop: Any, store_url: str) 
         (["routes", "--from", "1795260231000"], "milliseconds"),
         (["routes", "--from", "2000", "--to", "1000"], "turn them round"),
         (["storage", "prune"], "--keep 30d"),
+        (["storage", "--json", "prune"], "behind the command"),
         (["demo"], "make demo"),
         (["run"], "pitstop run -- "),
     ],

@@ -13,7 +13,7 @@ STATS = {
     "requests", "errors", "error_ratio", "rate_per_s", "mean_s", "min_s", "p50_s", "p90_s", "p95_s", "p99_s", "max_s",
     "bytes", "total_s",
 }  # fmt: skip
-ROUTE = STATS | {"route", "severity", "time_ratio", "popularity"}
+ROUTE = STATS | {"route", "severity", "time_ratio", "popularity", "breakdown"}
 OVERVIEW = STATS | {"routes", "clients_left", "cache_hit_ratio", "cache_lookups", "uptime_ratio"}
 HEAD = {"version", "window", "service"}
 
@@ -25,7 +25,7 @@ def printed(ran: Any) -> Any:
 
 def test_report_has_overview_routes_health_and_verdict(pitstop: Any, store_url: str) -> None:
     seen = printed(pitstop("report", "--store", store_url, "--service", "shop", "--json"))
-    assert set(seen) == HEAD | {"overview", "routes", "health", "verdict"}
+    assert set(seen) == HEAD | {"overview", "routes", "health", "verdict", "queries", "n_plus_one", "errors"}
     assert (seen["version"], seen["service"]) == (1, "shop")
     assert seen["window"]["end_s"] - seen["window"]["start_s"] == 900
     assert set(seen["overview"]) == OVERVIEW

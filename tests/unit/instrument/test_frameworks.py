@@ -346,6 +346,36 @@ def test_django_routes(recorder, ask, http_scope, seen, monkeypatch, django_proj
     assert not hasattr(WSGIHandler.__call__, "__wrapped__")
 
 
+@pytest.mark.parametrize("interface", ["wsgi", "asgi"])
+@pytest.mark.parametrize("how", ["instrument", "middleware"])
+def test_what_a_django_view_raises_is_the_failure(
+    recorder, ask, http_scope, monkeypatch, django_project, interface, how
+):
+    from django.core.handlers.asgi import ASGIHandler
+    from django.core.handlers.wsgi import WSGIHandler
+
+    monkeypatch.setattr("pitstop.instrument.django.RECORDER", recorder)
+    app = WSGIHandler() if interface == "wsgi" else ASGIHandler()
+    if how == "instrument":
+        instrument(app, recorder)
+    try:
+        for path in ("/boom", "/none", "/items/1"):
+            if interface == "wsgi":
+                wsgi_get(app, path)
+            else:
+                ask(app, http_scope(path))
+    finally:
+        uninstrument(app)
+    boom, none, item = named(recorder.drain().records)
+    assert boom.failure is not None
+    assert (boom.failure.type, boom.failure.message) == (
+        "builtins.ZeroDivisionError",
+        "integer division or modulo by zero",
+    )
+    assert boom.failure.line.endswith(" in urls")
+    assert (none.failure, item.failure) == (None, None)
+
+
 def test_plain_callables_are_wrapped_and_unwrapped(recorder, ask, http_scope, seen):
     wrapped = instrument(raw, recorder)
     assert instrument(wrapped, recorder) is wrapped

@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
-from pitstop.dashboard.api import changes, export, live, reading
+from pitstop.dashboard.api import changes, export, inside, live, profiles, reading
 
 router = APIRouter(prefix="/api/v1")
-for _one in (reading.router, export.router, changes.router, live.router):
+for _one in (reading.router, inside.router, profiles.router, export.router, changes.router, live.router):
     router.include_router(_one)

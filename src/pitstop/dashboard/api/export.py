@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from pitstop import analyze
+from pitstop.analyze.breakdown import PART_NAMES
 from pitstop.dashboard.access import api_reader
 from pitstop.dashboard.api.shapes import RouteOut
 from pitstop.dashboard.desk import desk_of
@@ -28,9 +29,11 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a cell that starts so is run by s
 @router.get("/routes.csv")
 def routes(request: Request, view: Viewed) -> Response:
     """Every route."""
-    names = list(RouteOut.model_fields)
+    names = [name for name in RouteOut.model_fields if name != "breakdown"]
+    parts = [f"{name}_s" for name in PART_NAMES]
     rows = [RouteOut.of(row).model_dump() for row in desk_of(request).answers.routes(view).rows]
-    return _csv("routes", names, ([row[name] for name in names] for row in rows))
+    cells = ([*(row[name] for name in names), *((row["breakdown"] or {}).get(name) for name in parts)] for row in rows)
+    return csv_of("routes", [*names, *parts], cells)
 
 
 @router.get("/trend.csv")
@@ -38,8 +41,8 @@ def trend(request: Request, view: Viewed, route: RouteName = None) -> Response:
     """The course of one route, or of all."""
     found = analyze.trend(desk_of(request).store, view.window, view.service, route)
     names = ("requests", "errors", "rate_per_s", "mean_s", "p50_s", "p95_s", "p99_s", "max_s")
-    rows = ([_iso(ts), *(getattr(found, name)[i] for name in names)] for i, ts in enumerate(found.ts))
-    return _csv("trend", ["time", *names], rows)
+    rows = ([iso(ts), *(getattr(found, name)[i] for name in names)] for i, ts in enumerate(found.ts))
+    return csv_of("trend", ["time", *names], rows)
 
 
 @router.get("/heatmap.csv")
@@ -47,12 +50,12 @@ def heatmap(request: Request, view: Viewed, route: RouteName = None) -> Response
     """How many requests took how long; a row for each cell that is not empty."""
     found = analyze.heatmap(desk_of(request).store, view.window, view.service, route)
     rows = (
-        [_iso(found.ts[column]), found.lower_s[row], found.upper_s[row], count]
+        [iso(found.ts[column]), found.lower_s[row], found.upper_s[row], count]
         for column, counts in enumerate(found.counts)
         for row, count in enumerate(counts)
         if count
     )
-    return _csv("heatmap", ["time", "longer_than_s", "up_to_s", "requests"], rows)
+    return csv_of("heatmap", ["time", "longer_than_s", "up_to_s", "requests"], rows)
 
 
 @router.get("/runtime.csv")
@@ -60,14 +63,15 @@ def runtime(request: Request, view: Viewed) -> Response:
     """Every gauge of every worker."""
     found = desk_of(request).answers.runtime(view)
     rows = (
-        [_iso(ts), gauge.worker, gauge.name, value]
+        [iso(ts), gauge.worker, gauge.name, value]
         for gauge in found.gauges
         for ts, value in zip(gauge.ts, gauge.values, strict=True)
     )
-    return _csv("runtime", ["time", "worker", "gauge", "value"], rows)
+    return csv_of("runtime", ["time", "worker", "gauge", "value"], rows)
 
 
-def _csv(name: str, head: Sequence[str], rows: Iterable[Sequence[object]]) -> Response:
+def csv_of(name: str, head: Sequence[str], rows: Iterable[Sequence[object]]) -> Response:
+    """The file `pitstop-<name>.csv`."""
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow(head)
@@ -80,5 +84,6 @@ def _cell(value: object) -> object:
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
-def _iso(ts: float) -> str:
+def iso(ts: float) -> str:
+    """A moment as spreadsheets take it."""
     return datetime.fromtimestamp(ts, tz=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -47,6 +47,7 @@ class RouteOut(BaseModel):
     severity: SeverityName
     time_ratio: float = Field(description="share of the time all users waited")
     popularity: int = Field(description="rank by requests, 1 the most asked for")
+    breakdown: dict[str, float | None] | None = Field(description="seconds a request: db_s, cache_s … own_s")
 
     @classmethod
     def of(cls, row: RouteRow) -> RouteOut:
@@ -68,6 +69,7 @@ class RouteOut(BaseModel):
             severity=row.severity,
             time_ratio=row.time_ratio,
             popularity=row.popularity,
+            breakdown=None if row.breakdown is None else row.breakdown.seconds(),
         )
 
 

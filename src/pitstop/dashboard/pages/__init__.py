@@ -2,8 +2,19 @@
 
 from fastapi import APIRouter
 
-from pitstop.dashboard.pages import overview, routes, runtime, sign_in, storage
+from pitstop.dashboard.pages import errors, overview, profile, queries, routes, runtime, sign_in, storage, traces
 
 router = APIRouter(include_in_schema=False)
-for _one in (sign_in.router, sign_in.signed_in_router, overview.router, routes.router, runtime.router, storage.router):
+for _one in (
+    sign_in.router,
+    sign_in.signed_in_router,
+    overview.router,
+    routes.router,
+    queries.router,
+    traces.router,
+    errors.router,
+    profile.router,
+    runtime.router,
+    storage.router,
+):
     router.include_router(_one)

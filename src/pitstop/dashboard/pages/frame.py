@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import Depends, Query, Request
 
@@ -11,15 +11,40 @@ from pitstop.dashboard.auth import Session
 from pitstop.dashboard.desk import base_of, desk_of
 from pitstop.dashboard.view import COMPARISONS, RANGES, View, parse_view
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 MENU = (
     ("overview", "Overview", "/", "o"),
     ("routes", "Routes", "/routes", "r"),
+    ("queries", "Queries", "/queries", "q"),
+    ("traces", "Traces", "/traces", "t"),
+    ("errors", "Errors", "/errors", "e"),
+    ("profile", "Profile", "/profile", "p"),
     ("runtime", "Runtime", "/runtime", "u"),
     ("storage", "Storage", "/storage", "s"),
 )
 """Name, label, path and the key after ``g``; only pages that exist."""
 
 COMPARISON_NAMES = {"previous": "previous period", "week": "last week", "none": "nothing"}
+PAGE_PARAMETERS = frozenset(
+    {
+        "route",
+        "sort",
+        "order",
+        "q",
+        "statement",
+        "reason",
+        "outcome",
+        "min",
+        "max",
+        "fingerprint",
+        "mode",
+        "against",
+        "by",
+    }
+)
+"""What only one page knows: it stays when the range, the service or the comparison changes."""
 _REFRESH_S = ((900, 2), (3_600, 5), (21_600, 15), (86_400, 30))  # a window up to so long is drawn anew so often
 _REFRESH_LONG_S = 60
 
@@ -42,8 +67,20 @@ Viewed = Annotated[View, Depends(view_of)]
 Reader = Annotated[Session, Depends(page_reader)]
 
 
-def frame(request: Request, session: Session, view: View, *, current: str, title: str) -> dict[str, Any]:
-    """The values of the frame around page `current`."""
+def frame(
+    request: Request,
+    session: Session,
+    view: View,
+    *,
+    current: str,
+    title: str,
+    live: bool = True,
+    compares: bool = True,
+) -> dict[str, Any]:
+    """The values of the frame around page `current`.
+
+    Not `live`: it is not drawn anew by itself. Not `compares`: it shows nothing of the span compared with.
+    """
     base = base_of(request)
     path = request.scope["path"].removeprefix(base) or "/"
     return {
@@ -58,19 +95,31 @@ def frame(request: Request, session: Session, view: View, *, current: str, title
             (name, name or "all services", _address(request, view, service=name or None))
             for name in ("", *desk_of(request).answers.services())
         ],
+        "compares": compares,
         "here": base + path,
         "query": view.query(),
         "csrf": session.csrf,
         "user": session.user,
         "refresh_s": next((s for upto_s, s in _REFRESH_S if view.window.duration_s <= upto_s), _REFRESH_LONG_S)
-        if view.last
+        if view.last and live
         else 0,
         "writable": desk_of(request).writable,
     }
 
 
+def changed(request: Request, view: View, path: str, **now: str | None) -> Callable[..., str]:
+    """The address of the page at `path`, which has the parameters `now`, with some of them changed."""
+    start = base_of(request) + path
+
+    def to(**changes: str | float | None) -> str:
+        chosen = {name: None if value is None else str(value) for name, value in changes.items()}
+        return start + view.query(**(now | chosen))
+
+    return to
+
+
 def _address(request: Request, view: View, **changes: str | None) -> str:
     """This page with another view; what only this page knows (its route, its order) stays."""
-    kept = {name: value for name, value in request.query_params.items() if name in {"route", "sort", "order", "q"}}
+    kept = {name: value for name, value in request.query_params.items() if name in PAGE_PARAMETERS}
     path = base_of(request) + (request.scope["path"].removeprefix(base_of(request)) or "/")
     return path + view.query(**kept, **changes)

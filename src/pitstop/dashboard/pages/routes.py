@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response  # noqa: TC002  FastAPI reads the annotations
 
 from pitstop.analyze import compare
-from pitstop.dashboard import charts
+from pitstop.dashboard import charts, flame, inside
 from pitstop.dashboard.access import page_reader
 from pitstop.dashboard.desk import desk_of
 from pitstop.dashboard.pages.frame import Reader, Viewed, frame
@@ -54,6 +54,7 @@ def routes(
     values = frame(request, session, view, current="routes", title="Routes") | {
         "rows": ordered(answer.rows, sort, descending=descending),
         "sparks": answer.sparks,
+        "shares": {row.route: charts.shares(row.breakdown) for row in answer.rows},
         "sort": sort,
         "descending": descending,
         "search": q,
@@ -71,6 +72,7 @@ def route(
         answer = desk_of(request).answers.route(view, route)
     except NotFoundError as error:
         return page(request, "route_missing.html", values | {"route": route, "problem": str(error)}, status=404)
+    found = desk_of(request).answers.ask(view, ("inside", route), lambda store: inside.route(store, view, route))
     return page(
         request,
         "route.html",
@@ -86,7 +88,11 @@ def route(
                 "latency": charts.latency(answer.trend, answer.base_trend, view.baseline_name),
                 "heatmap": charts.heat(answer.heatmap),
                 "traffic": charts.traffic(answer.trend),
+                "breakdown": charts.stack(found.course),
             },
+            "found": found,
+            "shares": charts.shares(found.breakdown),
+            "island": {"flame": flame.flat(found.graph)} if found.graph.samples else {},
             "marks": charts.marks(answer.events),
         },
     )

@@ -1,5 +1,5 @@
 # ruff: noqa: INP001  a folder for the path, no package
-"""Put on the path by `pitstop run`: starts recording when this process first imports a web framework or server.
+"""Put on the path by `pitstop run`: recording starts when this process first imports a framework, server or task queue.
 
 Until then it costs one dictionary look-up for each import. A `sitecustomize` of the host's own runs first, as it would
 without us. Nothing of Pitstop is imported here, because most processes (package managers, shells' helpers) need none.
@@ -19,11 +19,12 @@ _HERE = __file__.rpartition("/")[0] or __file__.rpartition("\\")[0]
 _PACKAGE = _HERE.replace("\\", "/").rsplit("/", 2)[0]
 _FRAMEWORKS = ("starlette", "fastapi", "flask", "django", "litestar")
 _SERVERS = ("uvicorn", "gunicorn", "hypercorn", "granian", "wsgiref.simple_server", "werkzeug.serving")
-_TRIGGERS = frozenset({"pitstop", *_FRAMEWORKS, *_SERVERS})
+_WORKERS = ("celery", "rq", "dramatiq")
+_TRIGGERS = frozenset({"pitstop", *_FRAMEWORKS, *_SERVERS, *_WORKERS})
 
 
 class _Trigger:
-    """Waits for the first import of a framework or server, or of pitstop by the host itself."""
+    """Waits for the first import of a framework, server or task queue, or of pitstop by the host itself."""
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
         """Of the `MetaPathFinder` protocol."""

@@ -9,8 +9,9 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from pitstop.store.sqlite.packs import Unpacked
+from pitstop.store.sqlite.tallies import count_rows
 from pitstop.store.sqlite.tiers import ROLLUP_TIERS
-from pitstop.store.sqlite.write import INSERT_PACK, Groups, count_rows, kinds_of, pack_rows, read_reaches, rows_in
+from pitstop.store.sqlite.write import INSERT_PACK, Groups, kinds_of, pack_rows, read_reaches, rows_in
 
 if TYPE_CHECKING:
     import sqlite3

@@ -13,12 +13,12 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from pitstop.store.sqlite.packs import Unpacked
-from pitstop.store.sqlite.tiers import HOUR_S, ROLLUP_TIERS, SAMPLE_TIERS, Reach, Tier
+from pitstop.store.sqlite.tallies import count_rows
+from pitstop.store.sqlite.tiers import HOUR_S, ROLLUP_TIERS, SAMPLE_TIERS, Tier, fold_target_s
 from pitstop.store.sqlite.write import (
     INSERT_PACK,
     Groups,
     PackRow,
-    count_rows,
     kinds_of,
     pack_rows,
     read_reaches,
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
     from pitstop.store.sqlite.connection import Connections
 
-LAG_S = 6  # a flush comes 1 … 2 s after its interval; what is later costs a row a tier, what waits makes tails long
 PIECE_ROWS = 4000  # read and merged at once: about 40 ms of Python outside the lock
 WRITE_PACKS = 100  # written in one transaction: at most 12,800 rows, about 5 ms inside the lock
 COUNT_ROWS = 10_000  # counted inside the lock in about 1 ms
@@ -63,15 +62,11 @@ def fold_rollups(connections: Connections, now_s: int) -> int:
     return done
 
 
-def _target(reaches: dict[str, Reach], finer: Tier, coarser: Tier, now_s: int) -> int:
-    return min(reaches[finer.name].mark_s, now_s - LAG_S) // coarser.step_s * coarser.step_s
-
-
 def _fold_piece(connections: Connections, finer: Tier, coarser: Tier, now_s: int) -> tuple[int, bool]:
     """Rows read, and whether there may be more to do."""
     with connections.read() as connection:
         reaches = read_reaches(connection)
-        mark_s, target_s = reaches[coarser.name].mark_s, _target(reaches, finer, coarser, now_s)
+        mark_s, target_s = reaches[coarser.name].mark_s, fold_target_s(reaches[finer.name].mark_s, coarser, now_s)
         if target_s <= mark_s:
             return 0, False
         piece = _read_piece(connection, finer, coarser, mark_s, target_s)
@@ -196,7 +191,7 @@ def _fold_samples_piece(connections: Connections, finer: Tier, coarser: Tier, no
     unit = coarser.step_s
     with connections.write() as connection:
         reaches = read_reaches(connection)
-        mark_s, target_s = reaches[coarser.name].mark_s, _target(reaches, finer, coarser, now_s)
+        mark_s, target_s = reaches[coarser.name].mark_s, fold_target_s(reaches[finer.name].mark_s, coarser, now_s)
         if target_s <= mark_s:
             return 0, False
         first = connection.execute(f"SELECT min(ts) FROM {finer.name} WHERE ts >= ?", (mark_s,)).fetchone()[0]  # noqa: S608

@@ -9,6 +9,8 @@ from __future__ import annotations
 from heapq import heappush, heappushpop
 from typing import TYPE_CHECKING, NamedTuple
 
+from pitstop.model.window import Window
+from pitstop.store.examples import PLAIN
 from pitstop.store.sqlite.tiers import DAY_S
 
 if TYPE_CHECKING:
@@ -16,42 +18,63 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pitstop.model.trace import TraceMatch
-    from pitstop.model.window import Window
 
 MOST_PATHS = 300  # of series and reasons, 10 µs each; beyond, all rows of the window are looked at
 
 
 class Path(NamedTuple):
-    """A condition on `trace` that an index answers; `below` is a bound of the times in it."""
+    """A condition on `trace` that an index answers, beside the bounds of time and duration."""
 
     condition: str
     values: tuple[int | str, ...]
-    below_s: int
+    window: Window
+    least_ns: int
+    ts: str = "ts"
+
+    def where(self, least: int, *, slowest: bool) -> tuple[str, tuple[int | str, ...]]:
+        """SQL and values for what is `least` or more: ns if `slowest`, else Unix seconds.
+
+        Each column has one lower bound: of two, SQLite seeks with the first and then looks at all that the other
+        excludes.
+        """
+        since_s = self.window.start_s if slowest else max(self.window.start_s, least)
+        least_ns = max(self.least_ns, least) if slowest else self.least_ns
+        condition, values = (
+            f"{self.condition} AND {self.ts} >= ? AND {self.ts} < ?",
+            (*self.values, since_s, self.window.end_s),
+        )
+        return (condition, values) if least_ns <= 0 else (f"{condition} AND duration_ns >= ?", (*values, least_ns))
 
 
 def paths_of(connection: sqlite3.Connection, window: Window, match: TraceMatch, *, slowest: bool) -> list[Path]:
     """Disjoint paths that hold all matching traces and no others."""
-    condition, values = "ts >= ? AND ts < ?", [window.start_s, window.end_s]
-    if match.min_ns is not None:
-        condition, values = f"{condition} AND duration_ns >= ?", [*values, match.min_ns]
+    least_ns = match.min_ns or 0
+    condition = "1"
+    values: tuple[int | str, ...] = ()
     if match.max_ns is not None:
-        condition, values = f"{condition} AND duration_ns < ?", [*values, match.max_ns]
+        condition, values = "duration_ns < ?", (match.max_ns,)
     series = _series(connection, match)
     if series is not None:
         reasons = [match.reason] if match.reason is not None else _reasons(connection)
         if len(series) * len(reasons) <= MOST_PATHS:
             pairs = [(i, reason) for i in series for reason in reasons]
-            return [Path(f"series = ? AND reason = ? AND {condition}", (*p, *values), window.end_s) for p in pairs]
+            return [Path(f"series = ? AND reason = ? AND {condition}", (*p, *values), window, least_ns) for p in pairs]
         # a plus keeps SQLite from taking the index: it would sort all that is found there
-        condition += f" AND +series IN ({','.join(map(str, series))})"
-        if match.reason is None:
-            return [Path(condition, tuple(values), window.end_s)]
-    if match.reason is not None:
-        return [Path(f"reason = ? AND {condition}", (match.reason, *values), window.end_s)]
-    if slowest or match.min_ns is not None or match.max_ns is not None:
+        condition = f"+series IN ({','.join(map(str, series))}) AND {condition}"
+    by_duration = slowest or least_ns > 0 or match.max_ns is not None
+    if match.reason is not None and not (by_duration and match.reason in PLAIN):
+        return [Path(f"reason = ? AND {condition}", (match.reason, *values), window, least_ns)]
+    if match.reason is not None:  # most are, so that looking at each costs less than sorting all
+        condition, values = f"+reason = ? AND {condition}", (match.reason, *values)
+    if series is None and by_duration:
+        condition = f"ts / {DAY_S} = ? AND {condition}"
         days = reversed(range(*_days(connection, window)))
-        return [Path(f"ts / {DAY_S} = ? AND {condition}", (day, *values), (day + 1) * DAY_S) for day in days]
-    return [Path(condition, tuple(values), window.end_s)]
+        return [Path(condition, (day, *values), _within(window, day), least_ns, "+ts") for day in days]
+    return [Path(condition, values, window, least_ns)]
+
+
+def _within(window: Window, day: int) -> Window:
+    return Window(max(window.start_s, day * DAY_S), min(window.end_s, (day + 1) * DAY_S))
 
 
 def rows_from(
@@ -61,12 +84,13 @@ def rows_from(
     column = "duration_ns" if slowest else "ts"
     top: list[int] = []
     highest: dict[int, int] = {}
-    for place, (condition, values, below_s) in enumerate(paths if limit > 0 else []):
-        least = top[0] if len(top) == limit else -1
-        if not slowest and below_s <= least:
+    for place, path in enumerate(paths):
+        least = top[0] if len(top) == limit else 0
+        if not slowest and path.window.end_s <= least:
             continue
-        query = f"SELECT {column} FROM trace WHERE {condition} AND {column} >= ? ORDER BY {column} DESC LIMIT ?"  # noqa: S608
-        for (value,) in connection.execute(query, (*values, least, limit)):
+        where, values = path.where(least, slowest=slowest)
+        query = f"SELECT {column} FROM trace WHERE {where} ORDER BY {column} DESC LIMIT ?"  # noqa: S608  our own
+        for (value,) in connection.execute(query, (*values, limit)):
             highest.setdefault(place, value)
             if len(top) < limit:
                 heappush(top, value)

@@ -13,7 +13,7 @@ from pitstop.model.errors import StoreCorruptError
 from pitstop.store.sqlite.frames import stack_id, stacks_of
 from pitstop.store.sqlite.names import source_id
 from pitstop.store.sqlite.packs import array_of, column_of, fitting
-from pitstop.store.sqlite.tiers import PROFILE_TIERS, plan
+from pitstop.store.sqlite.tiers import HOUR_S, PROFILE_TIERS, plan
 from pitstop.store.stacks import OF_PROFILES
 
 if TYPE_CHECKING:
@@ -81,6 +81,13 @@ def append_profiles(
                 group[stack] = (have[0] + samples, have[1] + weight_ns)
         packs = [(*place, *author, len(group), packed_stacks(group)) for place, group in sorted(groups.items())]
         connection.executemany(INSERT_PROFILE.format(name=tier.name), packs)
+        if packs and tier.step_s >= HOUR_S:
+            # folding raises these interval by interval; these rows will not be folded
+            seen = {stack: ts for (ts, _), group in sorted(groups.items()) for stack in group}
+            raised = "UPDATE stack SET seen_s = max(seen_s, ?), days_s = max(days_s, ?) WHERE id = ?"
+            connection.executemany(raised, [(ts, ts, stack) for stack, ts in seen.items()])
+            newest = "UPDATE source SET seen_s = max(seen_s, ?) WHERE id = ?"
+            connection.executemany(newest, list(groups))
         written[tier.name] = sum(map(len, groups.values()))
     return written
 

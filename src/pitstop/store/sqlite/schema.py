@@ -9,8 +9,10 @@ from pathlib import Path
 from urllib.parse import quote
 
 from pitstop.model.errors import StoreError, StoreNewerError, StoreUnavailableError
+from pitstop.store.sqlite import frames
 from pitstop.store.sqlite.connection import nap
 from pitstop.store.sqlite.repack import aside, repack
+from pitstop.store.sqlite.tallies import HOUSE
 from pitstop.store.sqlite.tiers import FOREVER_S, LISTS, PROFILE_TIERS, ROLLUP_TIERS, SAMPLE_TIERS, TIERS
 
 VERSION = 3
@@ -191,7 +193,8 @@ def _fill(connection: sqlite3.Connection) -> None:
             _register(connection, tier.name, tier.step_s, 0 if place else FOREVER_S)
     for table in LISTS:
         _register(connection, table, 0, FOREVER_S)
-    connection.execute("INSERT OR IGNORE INTO house (name, value) VALUES ('generation', 0), ('now_s', 0), ('token', 0)")
+    connection.executemany("INSERT OR IGNORE INTO house (name) VALUES (?)", [(name,) for name in HOUSE])
+    frames.fill(connection)
     connection.execute("INSERT OR IGNORE INTO lease (id) VALUES (1)")
 
 

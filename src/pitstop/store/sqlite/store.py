@@ -10,6 +10,7 @@ from pitstop.model.clock import Clock, SystemClock
 from pitstop.model.columns import Batch, Events
 from pitstop.model.errors import StoreError, StoreUnavailableError
 from pitstop.model.protocols import StoreSize, Upkeep
+from pitstop.store.examples import TRACE_BYTES
 from pitstop.store.sqlite import failures, faults, names, profiles, read, schema, traces, upkeep, write
 from pitstop.store.sqlite.connection import Connections
 from pitstop.store.sqlite.tiers import DEFAULT_RETENTION_S
@@ -31,7 +32,8 @@ _log = logging.getLogger("pitstop")
 class SqliteStore:
     """`Store` over the file at `path`. Nothing is opened before the first use. Any thread, any number of processes.
 
-    `readonly` never creates, migrates or renames. `mounts` yields a table as in /proc/mounts.
+    `readonly` never creates, migrates or renames. `trace_bytes` is what the spans of all traces may take.
+    `mounts` yields a table as in /proc/mounts.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class SqliteStore:
         readonly: bool = False,
         clock: Clock | None = None,
         retention_s: int = DEFAULT_RETENTION_S,
+        trace_bytes: int = TRACE_BYTES,
         mounts: Callable[[], str] = faults.mounted_file_systems,
     ) -> None:
         self.path = os.path.abspath(path)  # noqa: PTH100  a host may change its directory later
@@ -53,7 +56,7 @@ class SqliteStore:
         self._names = names.Names()
         self._known: dict[int, Series] = {}
         self._last_fault = ""
-        self._house = upkeep.House(self._connections, self._clock)
+        self._house = upkeep.House(self._connections, self._clock, trace_bytes)
 
     def _approve(self) -> None:
         faults.refuse_network_file_system(self.path, self._mounts())

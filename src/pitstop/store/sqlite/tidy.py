@@ -1,4 +1,4 @@
-"""Names that nothing is kept of any more: series, gauges and workers are forgotten, some time after their last row."""
+"""Names that nothing is kept of any more are forgotten, some time after their last row."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from pitstop.store.sqlite.packs import Unpacked
-from pitstop.store.sqlite.tiers import DAY_S, HOUR_S, ROLLUP_TIERS, SAMPLE_TIERS
+from pitstop.store.sqlite.tallies import house_value, set_house_value
+from pitstop.store.sqlite.tidy_stacks import tidy_stacks
+from pitstop.store.sqlite.tiers import DAY_S, HOUR_S, PROFILE_TIERS, ROLLUP_TIERS, SAMPLE_TIERS
 from pitstop.store.sqlite.write import read_reaches
 
 if TYPE_CHECKING:
@@ -22,28 +24,36 @@ WORKER_KEPT_S = 30 * DAY_S  # no worker retries a batch for so long
 
 def tidy(connections: Connections, now_s: int) -> int:
     """Forget names without rows; how many. Other processes see it by the generation and ask for ids anew."""
+    forgotten = tidy_stacks(connections)
     with connections.read() as connection:
         if not any(
             connection.execute(f"SELECT 1 FROM {table} WHERE seen_s < ? LIMIT 1", (old_s,)).fetchone()  # noqa: S608
             for table, old_s in _old(connection, now_s).items()
         ):
-            return 0
+            return forgotten
     with connections.write() as connection:
         old, reaches = _old(connection, now_s), read_reaches(connection)
         hours = [tier for tier in ROLLUP_TIERS if tier.step_s <= HOUR_S]
         used = {
-            "series": _unfolded(connection, reaches, hours, "series"),
+            "series": _unfolded(connection, reaches, hours, "series") | _used(connection, "trace", "series"),
             "gauge": _unfolded(connection, reaches, SAMPLE_TIERS, "gauge"),
-            "worker": set(),
+            "worker": _used(connection, "trace", "worker"),
+            "source": _used(connection, "profile_1", "source") | _used(connection, "profile_60", "source"),
+            "failure": _used(connection, "error", "failure"),
         }
-        forgotten = 0
+        before = forgotten
         for table, old_s in old.items():
             ids = {i for (i,) in connection.execute(f"SELECT id FROM {table} WHERE seen_s < ?", (old_s,))}  # noqa: S608
             gone = [(i,) for i in ids - used[table]]
             connection.executemany(f"DELETE FROM {table} WHERE id = ?", gone)  # noqa: S608
             forgotten += len(gone)
-        connection.execute("UPDATE house SET value = value + 1 WHERE name = 'generation'")
+        if forgotten > before:
+            set_house_value(connection, "generation", house_value(connection, "generation") + 1)
     return forgotten
+
+
+def _used(connection: sqlite3.Connection, table: str, column: str) -> set[int]:
+    return {i for (i,) in connection.execute(f"SELECT DISTINCT {column} FROM {table}")}  # noqa: S608
 
 
 def _old(connection: sqlite3.Connection, now_s: int) -> dict[str, int]:
@@ -53,6 +63,8 @@ def _old(connection: sqlite3.Connection, now_s: int) -> dict[str, int]:
         "series": reaches[ROLLUP_TIERS[-1].name].floor_s - MARGIN_S,
         "gauge": reaches[SAMPLE_TIERS[-1].name].floor_s - MARGIN_S,
         "worker": now_s - WORKER_KEPT_S,
+        "source": reaches[PROFILE_TIERS[-1].name].floor_s - MARGIN_S,
+        "failure": now_s - WORKER_KEPT_S,
     }
 
 

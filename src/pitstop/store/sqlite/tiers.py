@@ -19,6 +19,7 @@ HOUR_S = 3600
 DAY_S = 86_400
 DEFAULT_RETENTION_S = 90 * DAY_S
 FOREVER_S = 1 << 62
+LAG_S = 6  # a flush comes 1 … 2 s after its interval; what is later costs a row a tier, what waits makes tails long
 
 
 class Tier(NamedTuple):
@@ -63,6 +64,7 @@ SAMPLE_TIERS = (
     Tier("sample_60", 60, 0, key="ts, gauge"),
 )
 PROFILE_TIERS = (
+    Tier("profile_1", 1, 600, key="ts, source, worker, seq", packed=True),
     Tier("profile_60", 60, 24 * HOUR_S, key="ts, source, worker, seq", packed=True),
     Tier("profile_3600", HOUR_S, 14 * DAY_S, key="ts, source, worker, seq", packed=True),
     Tier("profile_86400", DAY_S, 0, key="ts, source, worker, seq", packed=True),
@@ -72,6 +74,11 @@ LISTS = ("event", "trace", "error")
 """Tables of single rows that are never folded."""
 KEYS = {**{name: tier.key for name, tier in TIERS.items()}, **dict.fromkeys(LISTS, "ts, worker, seq, n")}
 """The primary key of every table that grows."""
+
+
+def fold_target_s(finer_mark_s: int, coarser: Tier, now_s: int) -> int:
+    """Up to where `coarser` may be made of the next finer tier, which is complete up to `finer_mark_s`."""
+    return min(finer_mark_s, now_s - LAG_S) // coarser.step_s * coarser.step_s
 
 
 class Reach(NamedTuple):

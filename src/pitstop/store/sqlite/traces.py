@@ -8,6 +8,7 @@ from pitstop.model.columns import Traces
 from pitstop.model.series import Series
 from pitstop.store.sqlite.listing import paths_of, rows_from
 from pitstop.store.sqlite.names import series_ids
+from pitstop.store.sqlite.tallies import house_value, set_house_value
 
 if TYPE_CHECKING:
     import sqlite3
@@ -28,7 +29,7 @@ _COLUMNS = (
     " series.tenant, series.kind, series.name, series.outcome, nbytes, reason, weight, fingerprint, trace.spans,"
     " left_out"
 )
-_TABLES = "FROM trace JOIN series ON series.id = trace.series LEFT JOIN worker ON worker.id = trace.worker"
+_TABLES = "FROM trace CROSS JOIN series ON series.id = trace.series LEFT JOIN worker ON worker.id = trace.worker"
 _BODY = "LEFT JOIN trace_body ON trace_body.id = trace.body"
 _TS, _START_NS, _DURATION_NS = 0, 1, 2
 _NO_BODY = "x''"
@@ -73,6 +74,8 @@ def append_traces(
             traces.left_out[n], body_id,
         ))  # fmt: skip
     connection.executemany(_INSERT, rows)
+    more = house_value(connection, "trace_bytes") + sum(map(len, traces.body))
+    set_house_value(connection, "trace_bytes", more)
     return len(rows)
 
 
@@ -80,16 +83,17 @@ def traces_of(
     connection: sqlite3.Connection, window: Window, match: TraceMatch, limit: int, slowest: bool, body: bool
 ) -> Traces:
     """The newest or slowest that match; see `pitstop.model.Store`."""
-    column = "duration_ns" if slowest else "ts"
+    if limit <= 0:
+        return Traces()
     select = f"SELECT {_COLUMNS}, {_WITH_BODY if body else _NO_BODY} {_TABLES} {_BODY if body else ''}"
+    paths = paths_of(connection, window, match, slowest=slowest)
     found: list[tuple[Any, ...]] = []
-    for path, least in rows_from(
-        connection, paths_of(connection, window, match, slowest=slowest), limit, slowest=slowest
-    ):
-        found += connection.execute(f"{select} WHERE {path.condition} AND {column} >= ?", (*path.values, least))
+    for path, least in rows_from(connection, paths, limit, slowest=slowest):
+        where, values = path.where(least, slowest=slowest)
+        found += connection.execute(f"{select} WHERE {where}", values)
     first = _DURATION_NS if slowest else _TS
     found.sort(key=lambda row: (row[first], row[_START_NS]), reverse=True)
-    return _columns(found[: max(0, limit)])
+    return _columns(found[:limit])
 
 
 def trace_of(connection: sqlite3.Connection, trace_id: str) -> Traces:

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 
 from pitstop.model.protocols import Upkeep
 from pitstop.rollup.native import allocate_lock
-from pitstop.store.sqlite import fold
+from pitstop.store.sqlite import fold, trim
 from pitstop.store.sqlite.compact import compact
 from pitstop.store.sqlite.connection import nap
+from pitstop.store.sqlite.fold_profiles import fold_profiles
+from pitstop.store.sqlite.tallies import count_rows, house_value, set_house_value
 from pitstop.store.sqlite.tidy import tidy
 from pitstop.store.sqlite.tiers import (
     DAY_S,
@@ -27,7 +29,7 @@ from pitstop.store.sqlite.tiers import (
     TIERS,
     Tier,
 )
-from pitstop.store.sqlite.write import count_rows, read_reaches
+from pitstop.store.sqlite.write import read_reaches
 
 if TYPE_CHECKING:
     from pitstop.model.clock import Clock
@@ -49,8 +51,9 @@ FUTURE_S = 5.0  # a lease taken later than this from now is from before a step o
 class House:
     """The housekeeping of one store object."""
 
-    def __init__(self, connections: Connections, clock: Clock) -> None:
+    def __init__(self, connections: Connections, clock: Clock, trace_bytes: int) -> None:
         self._connections = connections
+        self._trace_bytes = trace_bytes
         self._clock = clock
         self._round = allocate_lock()
         self._last_ns = clock.monotonic_ns()
@@ -63,8 +66,10 @@ class House:
         with self._round:
             steady_s = self.steady_s()
             folded = fold.fold_rollups(self._connections, steady_s) + fold.fold_samples(self._connections, steady_s)
+            folded += fold_profiles(self._connections, steady_s)
             now_s = self.now_s()
-            deleted = self.retain(now_s, retention_s) + self._tidy(now_s)
+            deleted = self.retain(now_s, retention_s) + trim.trim(self._connections, now_s, self._trace_bytes)
+            deleted += self._tidy(now_s)
             compact(self._connections)
             return Upkeep(folded, deleted, self.checkpoint(LOG_BYTES), self.vacuum())
 
@@ -92,7 +97,7 @@ class House:
         tick_ns = self._clock.monotonic_ns()
         elapsed_s = (tick_ns - self._last_ns) / 1e9
         with self._connections.read() as connection:
-            house_s = int(connection.execute("SELECT value FROM house WHERE name = 'now_s'").fetchone()[0])
+            house_s = house_value(connection, "now_s")
         if house_s and wall_s > house_s + DAY_S:
             wall_s = min(wall_s, house_s + int(elapsed_s * DAY_S / HOUR_S))
             if wall_s == house_s:
@@ -100,7 +105,7 @@ class House:
         self._last_ns = tick_ns
         if abs(wall_s - house_s) >= HOUSE_STEP_S:
             with self._connections.write() as connection:
-                connection.execute("UPDATE house SET value = ? WHERE name = 'now_s'", (wall_s,))
+                set_house_value(connection, "now_s", wall_s)
         return wall_s
 
     def lease(self, holder: str, ttl_s: float) -> bool:
@@ -197,7 +202,9 @@ class House:
             oldest = connection.execute(f"SELECT min(ts) FROM {table}").fetchone()[0]  # noqa: S608
             if oldest is None or oldest >= floor_s:
                 return 0, False
-            border = _border(connection, table, floor_s)
+            border = None if table == "trace" else _border(connection, table, floor_s)
+        if table == "trace":
+            return trim.bite(self._connections, floor_s)
         values: tuple[int, ...] = (floor_s,) if border is None else border
         where = "ts < ?" if border is None else f"({KEYS[table]}) < ({', '.join('?' * len(border))})"
         with self._connections.write() as connection:

@@ -14,6 +14,7 @@ from pitstop.store.sqlite.failures import append_errors
 from pitstop.store.sqlite.names import Appended, Names, gauge_id, series_ids
 from pitstop.store.sqlite.packs import Values, packed
 from pitstop.store.sqlite.profiles import append_profiles
+from pitstop.store.sqlite.tallies import count_rows, house_value
 from pitstop.store.sqlite.tiers import HOUR_S, ROLLUP_TIERS, SAMPLE_TIERS, TIERS, Reach, Tier
 from pitstop.store.sqlite.traces import append_traces
 
@@ -88,14 +89,9 @@ def read_reaches(connection: sqlite3.Connection) -> dict[str, Reach]:
     return {name: Reach(TIERS[name], floor_s, mark_s) for name, floor_s, mark_s in found}
 
 
-def count_rows(connection: sqlite3.Connection, table: str, more: int) -> None:
-    """Keep the number of rows of `table`, so that nobody has to count them."""
-    connection.execute("UPDATE tier SET n_rows = n_rows + ? WHERE name = ?", (more, table))
-
-
 def append(connection: sqlite3.Connection, batch: Batch, names: Names, now_s: int) -> Appended | None:
     """Write `batch` in the open transaction; None when this worker has written its `seq` before."""
-    generation = connection.execute("SELECT value FROM house WHERE name = 'generation'").fetchone()[0]
+    generation = house_value(connection, "generation")
     if generation != names.generation:
         names.clear(generation)
     added = Appended()

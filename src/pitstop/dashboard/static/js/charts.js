@@ -27,20 +27,27 @@ function tip(tsS, rows) {
   return el("div", { className: "tip" }, el("div", { textContent: format.moment(tsS, island.window[1] - island.window[0] > 86400 ? "short" : "clock") }), body);
 }
 
-function markLines(labels) {
-  const span = island.window[1] - island.window[0];
-  let lastTs = -Infinity;
-  const data = island.marks.map(({ ts, text }) => {
-    const show = labels && ts - lastTs > span / 8;
-    if (show) lastTs = ts;
-    const late = ts > island.window[0] + span * 0.75;
-    return { xAxis: ts * 1000, label: { show, formatter: format.cutMiddle(text, 28), position: "insideEndTop", rotate: 0, align: late ? "right" : "left", distance: late ? [4, 2] : [-4, 2], color: color("accent"), fontSize: 11 } };
+const LABEL_PX = 6.2, LABEL_CHARS = 28;  // of 11 px text; a longer label is cut in the middle
+
+/** Vertical lines for deploys and the like; the newest keep their labels where two would overlap. No width: no labels. */
+function markLines(widthPx = 0) {
+  const [from, to] = island.window;
+  const perPx = (to - from) / Math.max(1, widthPx - 56);
+  let free = Infinity;
+  const data = island.marks.toReversed().map(({ ts, text }) => {
+    const name = format.cutMiddle(text, LABEL_CHARS);
+    const length = Math.min(text.length, LABEL_CHARS) * LABEL_PX * perPx;
+    const late = ts + length > to;
+    const [start, end] = late ? [ts - length, ts] : [ts, ts + length];
+    const show = widthPx > 0 && end <= free && start >= from;
+    if (show) free = start;
+    return { xAxis: ts * 1000, label: { show, formatter: name, position: "insideEndTop", rotate: 0, align: late ? "right" : "left", distance: late ? [4, 2] : [-4, 2], color: color("accent"), fontSize: 11 } };
   });
   return { silent: true, symbol: "none", animation: false, lineStyle: { color: color("accent"), width: 1, type: "solid", opacity: 0.7 }, data };
 }
 
 const kinds = {
-  latency(d) {
+  latency(d, widthPx) {
     const [scale, unit] = unitOf(most(d.p99, d.p95, d.base));
     const option = frame({ ...range(), y: { axisLabel: { color: color("faint"), fontSize: 11, formatter: (v) => format.figures(v) } } });
     option.series = [
@@ -49,7 +56,7 @@ const kinds = {
       line("P99", "p99", pairs(d.ts, d.p99, scale), { width: 1.25 }),
     ];
     if (d.base.length) option.series.unshift(line(d.base_name, "baseline", pairs(d.ts, d.base, scale), { dash: [1.5, 3], width: 1.5 }));
-    option.series[0].markLine = markLines(true);
+    option.series[0].markLine = markLines(widthPx);
     option.tooltip.formatter = ([first]) => tip(d.ts[first.dataIndex], [
       ["average", format.duration(d.mean[first.dataIndex]), "avg"], ["P50", format.duration(d.p50[first.dataIndex]), "p50"],
       ["P95", format.duration(d.p95[first.dataIndex]), "p95"], ["P99", format.duration(d.p99[first.dataIndex]), "p99"],
@@ -59,14 +66,14 @@ const kinds = {
   traffic(d) {
     const option = frame({ ...range(), y: { axisLabel: { color: color("faint"), fontSize: 11, formatter: (v) => format.rate(v) } } });
     option.series = [line("requests", "p95", pairs(d.ts, d.rate), { width: 1.5, area: true }), line("errors", "bad", pairs(d.ts, d.errors), { width: 1.5 })];
-    option.series[0].markLine = markLines(false);
+    option.series[0].markLine = markLines();
     option.tooltip.formatter = ([first]) => tip(d.ts[first.dataIndex], [["requests", `${format.rate(d.rate[first.dataIndex])}/s`, "p95"], ["errors", `${format.rate(d.errors[first.dataIndex])}/s`, "bad"]]);
     return { option, note: "/s" };
   },
   heatmap(d) {
     const low = Math.max(1e-6, d.lower[0] ?? 1e-3), high = Math.max(low * 10, d.upper.at(-1) ?? 1);
     const highest = Math.log1p(most(d.cells.map((c) => c[2])));
-    const option = frame({ ...range(), y: { type: "log", logBase: high / low < 300 ? 2 : 10, min: low, max: high, splitLine: { lineStyle: { color: color("line") } }, axisLabel: { color: color("faint"), fontSize: 11, formatter: (v) => format.duration(v), showMinLabel: false, showMaxLabel: false } }, left: 52 });
+    const option = frame({ ...range(), y: { type: "log", logBase: high / low < 200 ? 2 : 10, min: low, max: high, splitLine: { lineStyle: { color: color("line") } }, axisLabel: { color: color("faint"), fontSize: 11, formatter: (v) => format.duration(v), showMinLabel: false, showMaxLabel: false } }, left: 52 });
     const fill = color("p99");
     option.series = [{
       type: "custom", clip: true, data: d.cells.map(([c, r, n]) => [d.ts[c] * 1000, Math.max(low, d.lower[r]), Math.max(low, d.upper[r]), n]), encode: { x: 0, y: [1, 2] },
@@ -75,10 +82,24 @@ const kinds = {
         const left = Math.max(x0, params.coordSys.x), right = Math.min(x1, params.coordSys.x + params.coordSys.width);
         return { type: "rect", shape: { x: left, y: y1, width: Math.max(0, right - left + 0.3), height: y0 - y1 + 0.3 }, style: { fill, opacity: 0.06 + 0.9 * Math.log1p(api.value(3)) / highest } };
       },
-      markLine: markLines(false),
+      markLine: markLines(),
     }];
     option.tooltip.trigger = "item";
     option.tooltip.formatter = ({ data }) => tip(data[0] / 1000, [[`${format.duration(data[1])} – ${format.duration(data[2])}`, `${format.count(data[3])} requests`, "p99"]]);
+    return { option };
+  },
+  stack(d) {
+    const [scale, unit] = unitOf(most(d.total));
+    const option = frame({ ...range(), y: { axisLabel: { color: color("faint"), fontSize: 11, formatter: (v) => format.figures(v) } } });
+    option.series = d.layers.map((one) => ({ ...line(one.name, one.color, pairs(d.ts, one.values, scale), { width: 0 }), stack: "all", areaStyle: { color: color(one.color), opacity: 0.88 } }));
+    if (option.series.length) option.series[0].markLine = markLines(false);
+    option.tooltip.formatter = ([first]) => tip(d.ts[first.dataIndex], [...d.layers.toReversed().map((one) => [one.name, format.duration(one.values[first.dataIndex]), one.color]), ["together", format.duration(d.total[first.dataIndex]), "avg"]]);
+    return { option, note: `${unit} a request` };
+  },
+  counts(d) {
+    const option = frame({ ...range(), y: { minInterval: 1, axisLabel: { color: color("faint"), fontSize: 11, formatter: (v) => format.count(v) } } });
+    option.series = [{ name: d.name, type: "bar", data: pairs(d.ts, d.values).map(([t, v]) => [t + d.step_s * 500, v]), itemStyle: { color: color(d.color) }, barMaxWidth: 14, silent: true, emphasis: { disabled: true }, markLine: markLines(true) }];
+    option.tooltip.formatter = ([first]) => tip(d.ts[first.dataIndex], [[d.name, format.count(d.values[first.dataIndex]), d.color]]);
     return { option };
   },
   lines(d) {
@@ -86,7 +107,7 @@ const kinds = {
     const write = writers[d.unit];
     const option = frame({ ...range(), y: { axisLabel: { color: color("faint"), fontSize: 11, formatter: (v) => write(v) } }, left: 60 });
     option.series = d.lines.map((one) => line(one.name, one.color, gapped(one.ts, one.values, d.step_s), { width: 1.5 }));
-    if (option.series.length) option.series[0].markLine = markLines(false);
+    if (option.series.length) option.series[0].markLine = markLines();
     option.tooltip.formatter = (points) => tip(points[0].axisValue / 1000, points.map((p) => [p.seriesName, write(p.value[1]), d.lines[p.seriesIndex].color]));
     return { option };
   },
@@ -139,12 +160,13 @@ export function recolor() {
 
 function show(entry, data) {
   entry.data = data;
-  const { option, note } = kinds[data.kind](data);
+  const { option, note } = kinds[data.kind](data, entry.plot.clientWidth);
   entry.chart.setOption(option, { notMerge: true });
   entry.plot.setAttribute("aria-label", data.summary);
   const small = document.querySelector(`[data-note="${CSS.escape(entry.plot.dataset.chart)}"]`);
   if (note && small) small.textContent = note;
   const legend = document.querySelector(`[data-legend="${CSS.escape(entry.plot.dataset.chart)}"]`);
+  if (legend && data.kind === "stack") legend.replaceChildren(...data.layers.map((one) => { const mark = el("i"); mark.style.borderColor = color(one.color); return el("span", {}, mark, one.name); }));
   if (legend && data.kind === "lines") legend.replaceChildren(...data.lines.slice(0, 6).map((one) => { const mark = el("i"); mark.style.borderColor = color(one.color); return el("span", {}, mark, one.name); }));
 }
 
@@ -189,6 +211,8 @@ export function table(key) {
   if (d.kind === "latency") return { head: ["Time", "Average", "P50", "P95", "P99"], rows: d.ts.map((t, i) => [time(t), ...[d.mean, d.p50, d.p95, d.p99].map((v) => format.duration(v[i]))]) };
   if (d.kind === "traffic") return { head: ["Time", "Requests, /s", "Errors, /s"], rows: d.ts.map((t, i) => [time(t), format.rate(d.rate[i]), format.rate(d.errors[i])]) };
   if (d.kind === "heatmap") return { head: ["Time", "Longer than", "Up to", "Requests"], rows: d.cells.map(([c, r, n]) => [time(d.ts[c]), format.duration(d.lower[r]), format.duration(d.upper[r]), format.count(n)]) };
+  if (d.kind === "stack") return { head: ["Time", ...d.layers.map((one) => one.name), "Together"], rows: d.ts.map((t, i) => [time(t), ...d.layers.map((one) => format.duration(one.values[i])), format.duration(d.total[i])]) };
+  if (d.kind === "counts") return { head: ["Time", d.name], rows: d.ts.map((t, i) => [time(t), format.count(d.values[i])]) };
   const write = { bytes: format.bytes, ratio: format.ratio, s: format.duration, count: format.count }[d.unit];
   return { head: ["Time", "Worker", "Value"], rows: d.lines.flatMap((one) => one.ts.map((t, i) => [time(t), one.name, write(one.values[i])])) };
 }

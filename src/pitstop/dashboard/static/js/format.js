@@ -96,11 +96,12 @@ export function cutMiddle(text, width) {
 
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
 const dayClock = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+const shortClock = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
 const full = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23", timeZoneName: "short" });
 
 /** A moment in the viewer's zone: `clock` within a day, `short` with its day, `full` with year and zone. */
 export function moment(tsS, style = "full") {
-  return { clock, short: dayClock, full }[style].format(new Date(tsS * 1000));
+  return { clock, short: dayClock, short_s: shortClock, full }[style].format(new Date(tsS * 1000));
 }
 
 export const zone = () => Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";

@@ -1,10 +1,13 @@
 // Starts the page: everything here adds to what the server has drawn already.
 
+import * as brush from "./brush.js";
 import { recolor, table } from "./charts.js";
+import * as flame from "./flame.js";
 import { fold } from "./keys.js";
 import { start, toggle } from "./live.js";
 import { say, settle } from "./page.js";
 import { checkpoint } from "./storage.js";
+import * as waterfall from "./waterfall.js";
 
 const SCHEMES = { auto: "◐", light: "☀", dark: "☾" };
 const base = document.querySelector(".app").dataset.base;
@@ -21,8 +24,10 @@ function scheme(next) {
   button.setAttribute("aria-label", button.title);
   if (!next) return;
   document.cookie = `pitstop_scheme=${chosen}; path=${base || "/"}; max-age=31536000; samesite=lax${location.protocol === "https:" ? "; secure" : ""}`;
-  recolor();
+  repaint();
 }
+
+function repaint() { recolor(); waterfall.recolor(); flame.recolor(); }
 
 function sheet(button) {
   const found = table(button.dataset.chart);
@@ -62,7 +67,13 @@ addEventListener("click", (event) => {
   for (const open of document.querySelectorAll("details.menu[open]")) if (!open.contains(event.target)) open.open = false;
   if (!event.target.closest?.("nav, [data-act='menu']")) fold(false);
 });
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolor);
-addEventListener("pitstop:page", () => scheme(false));
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", repaint);
+addEventListener("pitstop:page", () => {
+  scheme(false);
+  const island = JSON.parse(document.getElementById("island").textContent);
+  waterfall.draw(island);
+  flame.draw(island);
+  brush.draw();
+});
 settle();
 start();

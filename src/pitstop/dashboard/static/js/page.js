@@ -113,6 +113,14 @@ addEventListener("click", (event) => {
 });
 addEventListener("popstate", () => go(location.href, { push: false }));
 addEventListener("submit", (event) => {
+  if (event.target.dataset?.form !== "filter") return;
+  event.preventDefault();
+  const url = new URL(event.target.action);
+  for (const [name, value] of new FormData(event.target)) if (value && !(name === "by" && value === "newest") && !(name === "against" && value === "none")) url.searchParams.set(name, value);
+  go(url);
+});
+addEventListener("change", (event) => { if (event.target.matches?.('[data-form="filter"] select')) event.target.form.requestSubmit(); });
+addEventListener("submit", (event) => {
   if (event.target.dataset?.form !== "range") return;
   event.preventDefault();
   const [from, to] = ["from", "to"].map((name) => Date.parse(event.target.elements[name].value) / 1000);

@@ -1,16 +1,17 @@
 // Tables: sorted by a click, filtered by typing, walked with the arrows. Order and filter live in the address.
 
-const routes = () => document.getElementById("routes");
+const filtered = () => document.querySelector('table[data-table~="filter"]');
 
 export function sortBy(head) {
   const table = head.closest("table");
   const column = [...head.parentElement.children].indexOf(head);
-  const first = head.dataset.sort === "route" ? "ascending" : "descending";
+  const words = "text" in head.dataset;
+  const first = words ? "ascending" : "descending";
   const order = head.getAttribute("aria-sort") === first ? (first === "ascending" ? "descending" : "ascending") : first;
   for (const other of table.querySelectorAll("th[aria-sort]")) other.removeAttribute("aria-sort");
   head.setAttribute("aria-sort", order);
   const body = table.tBodies[0];
-  const value = (row) => { const v = row.cells[column].dataset.v; return v === "None" || v === undefined ? null : head.dataset.sort === "route" ? v : Number(v); };
+  const value = (row) => { const v = row.cells[column].dataset.v; return v === "None" || v === undefined ? null : words ? v : Number(v); };
   const byName = (a, b) => (a.dataset.name < b.dataset.name ? -1 : a.dataset.name > b.dataset.name ? 1 : 0);
   const sign = order === "ascending" ? 1 : -1;
   const rows = [...body.rows].sort((a, b) => {
@@ -28,16 +29,17 @@ export function sortBy(head) {
 /** Show the rows whose name holds every word that was typed. */
 export function filterAgain() {
   const search = document.getElementById("search");
-  if (!search || !routes()) return;
+  const table = filtered();
+  if (!search || !table) return;
   const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
   let shown = 0;
-  for (const row of routes().tBodies[0].rows) {
+  for (const row of table.tBodies[0].rows) {
     const name = row.dataset.name.toLowerCase();
     row.hidden = !words.every((word) => name.includes(word));
     if (!row.hidden) shown += 1;
   }
-  const all = routes().tBodies[0].rows.length;
-  document.getElementById("shown").textContent = words.length ? `${shown} of ${all} routes` : `${all} routes`;
+  const all = table.tBodies[0].rows.length;
+  document.getElementById("shown").textContent = words.length ? `${shown} of ${all} ${table.dataset.noun}` : `${all} ${table.dataset.noun}`;
   document.getElementById("nothing").hidden = shown > 0;
 }
 
