@@ -13,8 +13,7 @@ from opentelemetry.context.context import Context
 from opentelemetry.trace import INVALID_SPAN, NonRecordingSpan, SpanKind, Status, StatusCode
 from opentelemetry.trace import Span as ApiSpan
 
-from pitstop.instrument import hooks
-from pitstop.instrument.live import Served, fault
+from pitstop.instrument.live import ATTACHED, Served, fault
 from pitstop.instrument.options import OPTIONS
 from pitstop.instrument.otel.context import SPAN_KEY, link
 from pitstop.instrument.otel.spans import FILED, MERGED, PASSED, Span
@@ -129,7 +128,7 @@ class Tracer(trace_api.Tracer):
                 parent = self._parent(span, holder, running, explicit=context is not None)
             else:
                 span.above = parent
-            if self._twin and hooks.attached(self._twin):
+            if self._twin and self._twin in ATTACHED:
                 span.fate, span.operation = PASSED, parent
                 span.start_ns = perf_counter_ns()
                 return span
