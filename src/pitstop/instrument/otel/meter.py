@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry import metrics as api
 from opentelemetry.metrics import CallbackOptions, _internal
+from opentelemetry.metrics._internal import instrument as _instrument
 
 from pitstop.instrument.live import fault
 from pitstop.instrument.otel.naming import Names
@@ -222,13 +223,35 @@ class MeterProvider(_Ours):
         """Of the API."""
         if _internal._METER_PROVIDER is not self:  # noqa: SLF001  handed in by the host, not the global one
             return super().get_meter(name, version, schema_url)
-        proxy = _internal._ProxyMeter(name, version=version, schema_url=schema_url)  # noqa: SLF001
-        proxy.on_set_meter_provider(_OURS)
-        _internal._PROXY_METER_PROVIDER._meters.append(proxy)  # noqa: SLF001
-        return proxy
+        meter = Replaceable(name, version=version, schema_url=schema_url)
+        _internal._PROXY_METER_PROVIDER._meters.append(meter)  # noqa: SLF001  whom it tells of the host's provider
+        return meter
 
 
-_OURS = _Ours()
+class Replaceable(_internal._ProxyMeter):  # noqa: SLF001
+    """The API's proxy, whose instruments are ours until the host sets a provider."""
+
+    def on_set_meter_provider(self, meter_provider: api.MeterProvider) -> None:
+        """Of the API: everything goes there from now on."""
+        if not isinstance(meter_provider, _Ours):
+            super().on_set_meter_provider(meter_provider)
+
+
+def _replaceable(method: str) -> Callable[..., Any]:
+    def create(self: Replaceable, *args: Any, **kwargs: Any) -> Any:
+        instrument = getattr(_internal._ProxyMeter, method)(self, *args, **kwargs)  # noqa: SLF001
+        if isinstance(instrument, _instrument._ProxyInstrument):  # noqa: SLF001
+            instrument.on_meter_set(_METER)
+        return instrument
+
+    return create
+
+
+for _method in vars(Meter):
+    if _method.startswith("create_"):
+        setattr(Replaceable, _method, _replaceable(_method))
+
+_METER = Meter("pitstop")
 
 
 def _observed(instrument: Observable) -> Observable:

@@ -100,8 +100,10 @@ class Exporter:
         """Send what waits, for at most `timeout_s`, and end the thread; whether all was sent."""
         self.stopped = True
         self._wake_up()
-        if self._running and self._pid == os.getpid() and not self._ended.acquire(timeout=timeout_s):
-            return False
+        if self._running and self._pid == os.getpid():
+            if not self._ended.acquire(timeout=timeout_s):
+                return False
+            self._ended.release()
         return not self._batches
 
     def _wake_up(self) -> None:
