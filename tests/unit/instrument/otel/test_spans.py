@@ -25,6 +25,7 @@ import pitstop
 from pitstop.instrument import live
 from pitstop.instrument.asgi import RecordingMiddleware
 from pitstop.instrument.options import OPTIONS
+from pitstop.instrument.otel import filing
 from pitstop.instrument.otel import spans as spans_module
 from pitstop.instrument.otel.tracer import TracerProvider
 from pitstop.model.record import Record, named
@@ -330,7 +331,7 @@ def test_a_fault_of_ours_does_not_reach_the_host(tracer: Any, monkeypatch: pytes
         raise RuntimeError("ours")
 
     with monkeypatch.context() as patch:
-        patch.setattr(spans_module, "is_plain", broken)
+        patch.setattr(filing, "is_plain", broken)
         patch.setattr(spans_module, "failure_of", broken)
         with pytest.raises(ValueError, match="theirs"), tracer.start_as_current_span("a"):
             raise ValueError("theirs")
