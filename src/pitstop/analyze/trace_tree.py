@@ -12,6 +12,7 @@ from pitstop.analyze.trace_parts import pieces_of
 from pitstop.analyze.trace_times import WAITS, critical_times, gap_name, self_time
 from pitstop.model import NotFoundError
 from pitstop.model.series import PARTS, STAGE, TRANSACTION
+from pitstop.rollup.parts import parts_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from pitstop.analyze.trace_parts import Piece, Pieces
     from pitstop.analyze.trace_times import Wait
     from pitstop.model import Store, Traces
+    from pitstop.model.record import ChildFields
 
 LEAST_GAP_RATIO = 0.005  # of the trace: a shorter gap is narrower than some pixels of its line
 LEAST_GAP_NS = 100_000  # shorter ones are the interpreter's and our own
@@ -87,8 +89,9 @@ class TracePart(NamedTuple):
 class TraceTree(NamedTuple):
     """One trace. `spans` stand in the order of a waterfall: a span, then what is below it, by start.
 
-    `duration_s` is from the first start to the last end, `started_at` Unix seconds. `self_by_kind` is self time by
-    kind of span over the whole trace (``own`` for requests, tasks and functions), seconds.
+    `duration_s` is from the first start to the last end, `started_at` Unix seconds. `self_by_kind` is what the first
+    root's time was spent on, seconds, overlaps counted once as in `pitstop.rollup.parts`; with ``own`` it adds up to
+    the root's duration.
     """
 
     trace_id: str
@@ -132,7 +135,7 @@ def trace_tree_of(kept: Traces) -> TraceTree:
     critical = critical_times(starts, ends, children, 0)
     waits = _waits(pieces, len(kept))
     least_ns = max(LEAST_GAP_NS, (last_ns - first_ns) * LEAST_GAP_RATIO)
-    spans, by_kind = [], dict.fromkeys((*PARTS, OWN), 0.0)
+    spans = []
     for place, piece in enumerate(pieces):
         own_ns, free = self_time(starts[place], ends[place], [(starts[i], ends[i]) for i in children[place]])
         if around[place]:
@@ -142,7 +145,6 @@ def trace_tree_of(kept: Traces) -> TraceTree:
             for gap in (free if children[place] else ())
             if gap[1] - gap[0] >= least_ns
         ]
-        by_kind[piece.kind if piece.kind in PARTS else OWN] += own_ns / 1e9
         part = piece.part
         spans.append(
             TreeSpan(
@@ -162,8 +164,20 @@ def trace_tree_of(kept: Traces) -> TraceTree:
         parts=tuple(sorted(_part(kept, i, place_of[root]) for i, root in enumerate(found.roots))),
         spans=tuple(spans),
         left_out=sum(kept.left_out),
-        self_by_kind=by_kind,
+        self_by_kind=_by_kind(pieces),
     )
+
+
+def _by_kind(pieces: Sequence[Piece]) -> dict[str, float]:
+    root = pieces[0]
+    below: list[ChildFields] = [
+        (piece.kind, "", "", piece.start_ns, piece.end_ns, 0, None, 0)
+        for piece in pieces[1:]
+        if piece.part == root.part
+    ]
+    parts_ns = parts_of(below, root.start_ns, root.end_ns)
+    found = {kind: parts_ns.get(kind, 0) / 1e9 for kind in PARTS}
+    return found | {OWN: (root.end_ns - root.start_ns - sum(parts_ns.values())) / 1e9}
 
 
 def _waterfall(found: Pieces) -> tuple[list[int], list[int], list[int]]:
