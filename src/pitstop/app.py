@@ -22,7 +22,7 @@ from pitstop.record.profiler import Profiler
 from pitstop.record.recorder import RECORDER
 from pitstop.rollup.flusher import Flusher
 from pitstop.rollup.keep import Limits
-from pitstop.rollup.native import allocate_lock, start_thread
+from pitstop.rollup.native import allocate_lock, sleeper, start_thread
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -203,6 +203,7 @@ def _profiler(settings: Settings) -> Profiler | None:
         service=service_name(settings),
         start_thread=start_thread,
         allocate_lock=allocate_lock,
+        sleeper=sleeper,
         budget=settings.number("overhead_budget"),
         beat=LOOP,
         event=event,
