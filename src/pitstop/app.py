@@ -22,7 +22,7 @@ from pitstop.record.profiler import Profiler
 from pitstop.record.recorder import RECORDER
 from pitstop.rollup.flusher import Flusher
 from pitstop.rollup.keep import Limits
-from pitstop.rollup.native import allocate_lock, start_thread
+from pitstop.rollup.native import allocate_lock, sleeper, start_thread
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pitstop.model.protocols import Store
     from pitstop.record.burst import Desk
     from pitstop.rollup.flusher import Cost
+    from pitstop.rollup.otlp.exporter import Exporter
 
 SETTINGS_FILE = "pitstop.toml"
 HOUSE_EVERY_S = 5.0
@@ -47,6 +48,7 @@ class _Wiring:
     def __init__(self) -> None:
         self.settings: Settings | None = None
         self.flusher: Flusher | None = None
+        self.exporter: Exporter | None = None
         self.store: Store | None = None
         self.sampler: RuntimeSampler | None = None
         self.profiler: Profiler | None = None
@@ -108,6 +110,7 @@ def init(**arguments: object) -> None:
     _wiring.settings = settings
     if not settings.flag("enabled") or settings.number("sample_rate") == 0:
         return
+    _wiring.exporter = _exporter(settings)
     governor = Governor(
         RECORDER, settings.number("overhead_budget"), full_rate=settings.number("sample_rate"), probe=Probe()
     )
@@ -177,6 +180,15 @@ def _log_slow_query(route: str, statement: str, duration_ns: int, line: str) -> 
     )  # fmt: skip
 
 
+def _exporter(settings: Settings) -> Exporter | None:
+    endpoint = settings.text("otlp_endpoint")
+    if not endpoint:
+        return None
+    from pitstop.rollup.otlp.exporter import Exporter, parse_headers  # noqa: PLC0415  only where it was asked for
+
+    return Exporter(endpoint, parse_headers(settings.words("otlp_headers")))
+
+
 def _profiler(settings: Settings) -> Profiler | None:
     if settings.number("profile_hz") == 0:
         return None
@@ -191,6 +203,7 @@ def _profiler(settings: Settings) -> Profiler | None:
         service=service_name(settings),
         start_thread=start_thread,
         allocate_lock=allocate_lock,
+        sleeper=sleeper,
         budget=settings.number("overhead_budget"),
         beat=LOOP,
         event=event,
@@ -218,6 +231,8 @@ def _append(batch: Batch) -> None:
         assert _wiring.settings is not None
         _wiring.store = store = open_store(_wiring.settings.text("store"))
     store.append(batch)
+    if _wiring.exporter is not None:
+        _wiring.exporter.offer(batch)
     _keep_house(store, batch.worker)
 
 
@@ -290,6 +305,9 @@ def shutdown(timeout_s: float = EXIT_FLUSH_S) -> bool:
         _wiring.profiler.stop()
     done = flusher is None or flusher.stop(timeout_s)
     RECORDER.nudge = RECORDER.flush = None
+    if _wiring.exporter is not None:
+        done = _wiring.exporter.stop(timeout_s) and done
+        _wiring.exporter = None
     if _wiring.desk is not None:
         _wiring.desk.close()
     _wiring.flusher = _wiring.store = _wiring.profiler = _wiring.desk = None

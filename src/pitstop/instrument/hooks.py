@@ -10,6 +10,7 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pitstop.instrument.live import ATTACHED, NAMED
 from pitstop.model.errors import PitstopError
 from pitstop.record.recorder import RECORDER
 
@@ -229,7 +230,6 @@ _WRITE_AT_THE_END = frozenset({"uvicorn.server", "hypercorn.asyncio.run", "hyper
 
 _state: dict[str, str] = {}
 _reason: dict[str, str] = {}
-_named: set[str] = set()
 
 
 class _Finder:
@@ -287,6 +287,7 @@ def _attach(name: str, module: ModuleType) -> None:
         sys.stderr.write(f"pitstop: {integration} is not recorded: {_reason[integration]}\n")
     else:
         _state.setdefault(integration, "hooked")
+        ATTACHED.add(integration)
 
 
 def _chosen(integration: str, names: tuple[str, ...]) -> bool:
@@ -310,8 +311,8 @@ def install(names: tuple[str, ...] = (AUTO,), *, autostart: bool = False) -> Non
         for module, (integration, _) in HOOKS.items()
         if _chosen(integration, names) or (module in _WRITE_AT_THE_END and NONE not in names)
     )
-    _named.clear()
-    _named.update(names)
+    NAMED.clear()
+    NAMED.update(names)
     for name in INTEGRATIONS:
         if not _chosen(name, names):
             _state[name] = "off"
@@ -344,16 +345,6 @@ def _wait_for(wanted: frozenset[str]) -> None:
 def remove() -> None:
     """Wait for no more imports; what is patched stays until `uninstrument` or the end of the process."""
     sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, _Finder)]
-
-
-def attached(integration: str) -> bool:
-    """Whether `integration` records in this process."""
-    return _state.get(integration) == "hooked"
-
-
-def asked_for(integration: str) -> bool:
-    """Whether the setting names `integration`, and does not only include it."""
-    return integration in _named
 
 
 def status() -> list[Status]:

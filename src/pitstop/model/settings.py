@@ -129,6 +129,18 @@ SETTINGS: tuple[Setting, ...] = (
         "",
         "Hosts that outgoing calls tell the trace id: same-site, all, none, or host names, comma-separated.",
     ),
+    Setting(
+        "otlp_endpoint",
+        "",
+        "",
+        "Collector that gets traces and metrics over OTLP/HTTP, such as http://127.0.0.1:4318. Empty: nothing is sent.",
+    ),
+    Setting(
+        "otlp_headers",
+        (),
+        "",
+        "Headers for it, comma-separated: Authorization=Bearer ….",
+    ),
     Setting("instrument", ("auto",), "", "Which integrations to attach: auto, none, or names, comma-separated."),
 )
 """The whole table; docs/settings.md is checked against it."""
