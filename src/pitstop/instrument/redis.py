@@ -257,11 +257,10 @@ def _unseen_async(original: Any) -> Any:
     return call_unseen
 
 
-def _connected(start_ns: int) -> None:
-    """File the wait for a connection, where there was one."""
-    end_ns = _now()
-    if end_ns - start_ns >= WAIT_NS and RECORDER.on:
-        leaf(POOL_WAIT, "redis connection", OK, start_ns, end_ns, 0, ATTRS)
+def _waited(start_ns: int) -> None:
+    """File the wait for a connection."""
+    if RECORDER.on:
+        leaf(POOL_WAIT, "redis connection", OK, start_ns, _now(), 0, ATTRS)
 
 
 def _connection(original: Any) -> Any:
@@ -270,7 +269,8 @@ def _connection(original: Any) -> Any:
     def get_timed(*args: Any, **kwargs: Any) -> Any:
         start_ns = _now()
         connection = original(*args, **kwargs)
-        _connected(start_ns)
+        if _now() - start_ns >= WAIT_NS:
+            _waited(start_ns)
         return connection
 
     return get_timed
@@ -280,7 +280,8 @@ def _connection_async(original: Any) -> Any:
     async def get_timed(*args: Any, **kwargs: Any) -> Any:
         start_ns = _now()
         connection = await original(*args, **kwargs)
-        _connected(start_ns)
+        if _now() - start_ns >= WAIT_NS:
+            _waited(start_ns)
         return connection
 
     return get_timed
