@@ -135,6 +135,7 @@ def main() -> None:
                 ("read alone, no histograms", partial(store.rollups, over, Match(kind=DB), hist=False)),
                 ("read alone", partial(store.rollups, over, Match(kind=DB))),
                 ("every statement", partial(analyze.queries, store, over, "shop")),
+                ("the 100 that take most of it", partial(analyze.queries, store, over, "shop", top=100)),
                 ("statements of a route", partial(analyze.queries, store, over, "shop", route)),
                 ("one statement", partial(analyze.query, store, over, "shop", statement)),
                 ("breakdown of each route", partial(analyze.breakdowns, store, over, "shop")),

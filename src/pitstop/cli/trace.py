@@ -97,7 +97,7 @@ def _print_foot(tree: TraceTree) -> None:
     spent = sorted(tree.self_by_kind.items(), key=lambda item: -item[1])
     words = [f"{name.replace('_', ' ')} {units.duration_text(seconds)}" for name, seconds in spent if seconds]
     terminal.say()
-    terminal.say("time of their own: " + " · ".join(words))
+    terminal.say("time went to: " + " · ".join(words))
     lines = waterfall.busiest(tree.spans, _NAMED)
     if lines:
         terminal.say("code lines")

@@ -10,6 +10,7 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pitstop.instrument.live import ATTACHED, NAMED
 from pitstop.model.errors import PitstopError
 from pitstop.record.recorder import RECORDER
 
@@ -169,9 +170,9 @@ HOOKS: dict[str, tuple[str, Callable[[Any], None]]] = {
     "pymysql": ("pymysql", _lazily("mysql")),
     "MySQLdb": ("mysqlclient", _lazily("mysql")),
     "sqlalchemy": ("sqlalchemy", _lazily("sqlalchemy")),
-    "django.db.transaction": ("django", _lazily("django_orm")),
-    "django.db.backends.utils": ("django", _lazily("django_orm")),
-    "django.db.migrations.migration": ("django", _lazily("django_orm")),
+    "django.db.transaction": ("django-orm", _lazily("django_orm")),
+    "django.db.backends.utils": ("django-orm", _lazily("django_orm")),
+    "django.db.migrations.migration": ("django-orm", _lazily("django_orm")),
     "opentelemetry.trace": ("opentelemetry", _lazily("otel", "install_tracer")),
     "opentelemetry.metrics": ("opentelemetry", _lazily("otel", "install_meter")),
     "fastapi.telemetry._asgi": ("opentelemetry", _lazily("otel", "quiet_fastapi")),
@@ -210,7 +211,7 @@ OLDEST = {
     "starlette": (0, 40), "fastapi": (0, 115), "flask": (3, 0), "django": (4, 2), "litestar": (2, 13),
     "uvicorn": (0, 34), "gunicorn": (23, 0), "hypercorn": (0, 17), "granian": (2, 0), "werkzeug": (3, 0),
     "aiosqlite": (0, 19), "psycopg": (3, 1), "psycopg2": (2, 9), "asyncpg": (0, 28), "pymysql": (1, 0),
-    "mysqlclient": (2, 1), "sqlalchemy": (2, 0),
+    "mysqlclient": (2, 1), "sqlalchemy": (2, 0), "django-orm": (4, 2),
     "opentelemetry": (1, 25),
     "redis": (5, 0), "httpx": (0, 25), "urllib3": (2, 0), "aiohttp": (3, 9),
     "pymemcache": (4, 0), "celery": (5, 3), "rq": (1, 16), "dramatiq": (1, 14),
@@ -218,14 +219,17 @@ OLDEST = {
 }  # fmt: skip
 """The oldest versions that are supported: docs/instrument.md."""
 
-_DISTRIBUTIONS = {"opentelemetry": "opentelemetry-api"}  # whose name is not the integration's
+_DISTRIBUTIONS = {  # whose name is not the integration's
+    "opentelemetry": ("opentelemetry-api",),
+    "psycopg2": ("psycopg2", "psycopg2-binary"),
+    "django-orm": ("django",),
+}
 
 _WRITE_AT_THE_END = frozenset({"uvicorn.server", "hypercorn.asyncio.run", "hypercorn.trio.run"})
 """Hooks by which the last second is not lost: needed whatever is recorded."""
 
 _state: dict[str, str] = {}
 _reason: dict[str, str] = {}
-_named: set[str] = set()
 
 
 class _Finder:
@@ -283,6 +287,7 @@ def _attach(name: str, module: ModuleType) -> None:
         sys.stderr.write(f"pitstop: {integration} is not recorded: {_reason[integration]}\n")
     else:
         _state.setdefault(integration, "hooked")
+        ATTACHED.add(integration)
 
 
 def _chosen(integration: str, names: tuple[str, ...]) -> bool:
@@ -306,8 +311,8 @@ def install(names: tuple[str, ...] = (AUTO,), *, autostart: bool = False) -> Non
         for module, (integration, _) in HOOKS.items()
         if _chosen(integration, names) or (module in _WRITE_AT_THE_END and NONE not in names)
     )
-    _named.clear()
-    _named.update(names)
+    NAMED.clear()
+    NAMED.update(names)
     for name in INTEGRATIONS:
         if not _chosen(name, names):
             _state[name] = "off"
@@ -342,16 +347,6 @@ def remove() -> None:
     sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, _Finder)]
 
 
-def attached(integration: str) -> bool:
-    """Whether `integration` records in this process."""
-    return _state.get(integration) == "hooked"
-
-
-def asked_for(integration: str) -> bool:
-    """Whether the setting names `integration`, and does not only include it."""
-    return integration in _named
-
-
 def status() -> list[Status]:
     """What can be recorded here, and what is, for ``pitstop doctor``."""
     names = (AUTO,) if _state else _setting()
@@ -369,25 +364,30 @@ def _setting() -> tuple[str, ...]:
 
 
 def _status(name: str, names: tuple[str, ...]) -> Status:
-    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415  only when asked
-
-    try:
-        distribution = _DISTRIBUTIONS.get(name, name)
-        installed = sys.version.split()[0] if name in sys.stdlib_module_names else version(distribution)
-    except PackageNotFoundError:
+    installed = _installed(name)
+    if not installed:
         return Status(name, "", "absent", f"{name} is not installed")
     state = _state.get(name) or ("waiting" if _chosen(name, names) else "off")
-    text = _reason.get(name) or _texts(name)[state]
+    texts = _OF_SERVERS if name in SERVERS else _OF_FRAMEWORKS if name in FRAMEWORKS else _OF_LIBRARIES
+    text = _reason.get(name) or texts[state]
     oldest = OLDEST.get(name, ())
     if _numbers(installed) < oldest:
         text += f"; supported from {'.'.join(map(str, oldest))} on"
     return Status(name, installed, state, f"{name} {installed}: {text}")
 
 
-def _texts(name: str) -> dict[str, str]:
-    if name in SERVERS:
-        return _OF_SERVERS
-    return _OF_FRAMEWORKS if name in FRAMEWORKS else _OF_LIBRARIES
+def _installed(name: str) -> str:
+    """The version of what an integration is for, or "" where it is not there."""
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415  only when asked
+
+    if name in sys.stdlib_module_names:
+        return sys.version.split()[0]
+    for distribution in _DISTRIBUTIONS.get(name, (name,)):
+        try:
+            return version(distribution)
+        except PackageNotFoundError:
+            continue
+    return ""
 
 
 def _numbers(version: str) -> tuple[int, ...]:
@@ -403,7 +403,7 @@ _OF_FRAMEWORKS = {
 }
 _OF_LIBRARIES = {
     "hooked": "recorded in this process",
-    "waiting": "recorded by `pitstop run`, or after pitstop.init",
+    "waiting": "recorded by `pitstop run`, or from pitstop.init() on",
     "off": "left out by the settings instrument or enabled",
     "failed": "not recorded",
 }

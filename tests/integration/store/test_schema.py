@@ -302,6 +302,15 @@ def test_eight_processes_start_on_an_empty_file(path: str) -> None:
         store.close()
 
 
+def test_names_of_a_kind_are_found_without_a_look_at_long_statements(sqlite_store: SqliteStore) -> None:
+    for condition, index in (
+        ("kind = 'db' AND parent = 'GET /'", "COVERING INDEX series_of_kind (kind=? AND parent=?)"),
+        ("service = 'shop' AND kind = 'http'", "COVERING INDEX series_of_kind (kind=?)"),
+        ("name = 'GET /' AND kind = 'http'", "COVERING INDEX series_identity (name=? AND kind=?)"),
+    ):
+        assert index in explained(sqlite_store, f"SELECT id FROM series WHERE {condition}", ())
+
+
 def explained(store: SqliteStore, query: str, parameters: Sequence[object]) -> str:
     with store._connections.read() as connection:
         return " | ".join(row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {query}", parameters))
@@ -312,21 +321,26 @@ def test_reads_of_every_tier_use_the_primary_key(sqlite_store: SqliteStore, tier
     segment = Segment(tier, 1_790_000_000, 1_790_000_000 + tier.step_s * 10)
     for ids in (None, [3], list(range(1, 100))):
         plan = explained(sqlite_store, *segment_query(segment, ids, hist=True))
-        assert f"SEARCH {tier.name} USING PRIMARY KEY (ts>? AND ts<?)" in plan
+        used = f"INDEX sqlite_autoindex_{tier.name}_1" if tier.packed else "PRIMARY KEY"
+        assert f"SEARCH {tier.name} USING {used} (ts>? AND ts<?)" in plan
         assert "SCAN" not in plan
+    plan = explained(sqlite_store, *segment_query(segment, [3], hist=True, kind="http"))
+    assert f"{tier.name}_of_kind (kind=? AND ts>? AND ts<?)" in plan or not tier.packed
 
 
 @pytest.mark.parametrize("table", [*TIERS, *LISTS])
 def test_prunes_and_newest_rows_use_the_primary_key(sqlite_store: SqliteStore, table: str) -> None:
     key = KEYS[table]
+    packed = table in TIERS and TIERS[table].packed
+    used = f"INDEX sqlite_autoindex_{table}_1" if packed else "PRIMARY KEY"
     for query, parameters in (
         (f"DELETE FROM {table} WHERE ts < ?", (5,)),
         (f"DELETE FROM {table} WHERE ({key}) < ({', '.join('5' for _ in key.split(','))})", ()),
         (f"SELECT {key} FROM {table} WHERE ts < ? ORDER BY {key} LIMIT 1 OFFSET ?", (5, 10)),
     ):
         plan = explained(sqlite_store, query, parameters)
-        assert f"SEARCH {table} USING PRIMARY KEY (" in plan
+        assert f"SEARCH {table} USING {used} (" in plan.replace("COVERING ", "")
         assert "SCAN" not in plan
         assert "TEMP B-TREE" not in plan
     assert "TEMP B-TREE" not in explained(sqlite_store, f"SELECT * FROM {table} ORDER BY ts DESC LIMIT 10", ())
-    assert "USING PRIMARY KEY" in explained(sqlite_store, f"SELECT max(ts) FROM {table}", ())
+    assert f"USING {used}" in explained(sqlite_store, f"SELECT max(ts) FROM {table}", ()).replace("COVERING ", "")

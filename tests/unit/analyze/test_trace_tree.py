@@ -53,7 +53,8 @@ def test_self_time_counts_overlapping_children_once_and_leaves_out_what_outlives
     root = tree.spans[0]
     assert root.self_s == pytest.approx(0.1 - 0.06 - 0.01)
     assert tree.duration_s == pytest.approx(0.15)
-    assert tree.self_by_kind["http_client"] == pytest.approx(0.08)
+    assert tree.self_by_kind["http_client"] == pytest.approx(0.06)  # two at once took 60 ms together
+    assert tree.self_by_kind["own"] == pytest.approx(0.04)
 
 
 def test_gaps_are_named_for_what_they_were(part: Any) -> None:
@@ -71,6 +72,21 @@ def test_gaps_are_named_for_what_they_were(part: Any) -> None:
     assert [(gap.name, gap.start_s) for gap in gaps["GET /a"]] == [("own code", pytest.approx(0.05))]
     assert [gap.name for gap in gaps["GET b"]] == ["on the way or in the other service"]
     assert gaps["SELECT 1"] == ()
+
+
+def test_a_transaction_stands_around_its_statements_and_hides_no_time_of_the_code_between_them(part: Any) -> None:
+    tree = tree_of(
+        part,
+        span(2, 0, "transaction", "transaction", 10, 80),
+        span(3, 0, "db", "SELECT", 10, 20),
+        span(4, 0, "db", "UPDATE", 60, 20),
+    )
+    times = {one.name: (one.self_s, one.critical_s) for one in tree.spans}
+    assert times["transaction"] == (0, 0)
+    assert times["GET /a"] == (pytest.approx(0.06), pytest.approx(0.06))
+    assert [gap.duration_s for gap in tree.spans[0].gaps] == [pytest.approx(s) for s in (0.01, 0.03, 0.02)]
+    assert tree.self_by_kind["own"] == pytest.approx(0.06)
+    assert tree.spans[0].children == 3
 
 
 def test_the_critical_path_is_what_was_waited_for_and_adds_up_to_the_request(part: Any) -> None:

@@ -63,7 +63,7 @@ def traces(request: Request, session: Reader, view: Viewed, wanted: Wanted) -> R
     """The list."""
     answers = desk_of(request).answers
     answer = answers.ask(view, ("traces", wanted), lambda store: inside.traces(store, view, wanted))
-    names = [row.route for row in answers.routes(view).rows]
+    names = answers.ask(view, ("route names",), lambda store: inside.route_names(store, view))
     values = frame(request, session, view, current="traces", title="Traces", compares=False) | {
         "rows": answer.rows,
         "bars": charts.bars(answer.histogram),
