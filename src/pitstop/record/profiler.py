@@ -197,6 +197,7 @@ class Profiler:
                 now_s = time.thread_time()
                 spent_s, cpu_s = now_s - cpu_s, now_s
                 self.cost_s += (spent_s - self.cost_s) * _SMOOTH if self.cost_s else spent_s
+            self.tally.add(self._sampler.owed(self._sampler.threads.values()), time.time())
         finally:
             self._ended.release()
 

@@ -19,6 +19,7 @@ from pitstop.record.stacks import Stack, frames_of, stack_of
 from pitstop.record.tally import CPU, WALL
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from types import FrameType
 
     from pitstop.record.operation import Operation
@@ -35,7 +36,20 @@ CPU_CLOCKS = sys.platform == "linux"
 class _Thread:
     """What is known of a thread from one look to the next. `moved` stands in for a clock where there is none."""
 
-    __slots__ = ("at", "below", "clock", "cpu_ns", "idle", "moved", "native_id", "op", "owed_ns", "stack", "top")
+    __slots__ = (
+        "at",
+        "below",
+        "clock",
+        "cpu_ns",
+        "idle",
+        "last",
+        "moved",
+        "native_id",
+        "op",
+        "owed_ns",
+        "stack",
+        "top",
+    )
 
     def __init__(self) -> None:
         self.native_id = self.clock = self.cpu_ns = self.owed_ns = 0
@@ -44,6 +58,7 @@ class _Thread:
         self.moved = False
         self.stack: Stack | None = None
         self.op: Operation | None = None
+        self.last: tuple[Operation | None, Stack] | None = None  # where it was seen when it may have computed
 
     def stands_in(self, frame: FrameType) -> bool:
         """Whether its innermost frames are those that were read last; not sure, others may have taken their places."""
@@ -100,8 +115,10 @@ class Sampler:
             elif used_ns > 0:
                 thread.owed_ns += used_ns
                 if not stack.waits:
+                    thread.last = (op, stack)
                     doubtful.append(thread)
         if len(threads) >= len(frames):  # which have this thread, too: some have ended
+            samples += self.owed([thread for ident, thread in threads.items() if ident not in frames])
             self.threads = {ident: thread for ident, thread in threads.items() if ident in frames}
         del frame, frames
         return samples
@@ -137,6 +154,15 @@ class Sampler:
         thread.idle = stack.ours or (stack.waits and op is None)
         thread.top, thread.at, thread.below = id(frame), frame.f_lasti, id(frame.f_back)
         return stack
+
+    def owed(self, threads: Iterable[_Thread]) -> list[Sample]:
+        """What threads that end have computed and was never confirmed, where each was last seen."""
+        samples: list[Sample] = []
+        for thread in threads:
+            if thread.last is not None and thread.owed_ns:
+                samples.append((thread.last[0], CPU, thread.last[1], thread.owed_ns))
+                thread.owed_ns = 0
+        return samples
 
     def confirmed(self) -> list[Sample]:
         """Of the doubtful threads those that have computed since the look, a moment ago, and hence during it."""
