@@ -35,6 +35,7 @@ BUDGET_MS = {"24 h": 10.0, "7 d": 25.0, "90 d": 75.0}
 LENGTH_S = {"24 h": DAY_S, "7 d": 7 * DAY_S, "90 d": 90 * DAY_S}
 ROUNDS = 15
 PER_HOUR = 1000
+STATEMENTS = 20  # of each route
 
 Row = tuple[int, int, int, int, bytes]  # count, sum, min, max, histogram
 
@@ -48,10 +49,19 @@ def drawn(rng: random.Random, number: int) -> Row:
 
 
 def fill(store: Store, now: int) -> int:
-    """Write the history and fold it; the rows written."""
+    """Write the history and fold it; the rows written.
+
+    Beside the routes each has STATEMENTS statements: every ten minutes where the routes are by the minute, each hour
+    of the last 25, every six hours for a week.
+    """
     rng = random.Random(20)
     pools = {step: [drawn(rng, max(1, PER_HOUR * step // HOUR_S)) for _ in range(150)] for step in (60, HOUR_S)}
     series = [Series("shop", "", "http", f"GET /route/{i}/{{item_id}}", "", "200") for i in range(ROUTES)]
+    statements = [
+        Series("shop", "", "db", f"SELECT * FROM table_{i} WHERE id = ? AND shop = ?", one.name, "ok")
+        for one in series
+        for i in range(STATEMENTS)
+    ]
     moments = [(ts, HOUR_S) for ts in range((now - 91 * DAY_S) // HOUR_S * HOUR_S, now // HOUR_S * HOUR_S, HOUR_S)]
     fine: set[int] = {now // HOUR_S * HOUR_S}
     for length_s in LENGTH_S.values():
@@ -62,7 +72,9 @@ def fill(store: Store, now: int) -> int:
     written = 0
     for seq, (ts, step) in enumerate(sorted(moments)):
         rollups = Rollups()
-        for one in series:
+        recent = ts >= now - 25 * HOUR_S and (step == HOUR_S or ts % 600 < step)
+        with_statements = recent or (ts >= now - 8 * DAY_S and ts % (6 * HOUR_S) < step)
+        for one in [*series, *(statements if with_statements else ())]:
             count, sum_ns, min_ns, max_ns, hist = rng.choice(pools[step])
             rollups.ts.append(ts)
             rollups.series.append(one)
@@ -125,6 +137,7 @@ def main() -> None:
         size = store.size()
         took_s = time.perf_counter() - start
         print(f"{rows} rows of {ROUTES} routes written and folded in {took_s:.0f} s, {size.data_bytes / 1e6:.0f} MB\n")
+        one = "GET /route/7/{item_id}"
         print(f"{'window':8}{'question':28}{'rows':>8}{'median ms':>11}{'best ms':>9}{'budget':>8}")
         for name, length_s in LENGTH_S.items():
             window = Window(now - length_s, now)
@@ -135,6 +148,8 @@ def main() -> None:
                 ("overview", lambda w=window: overview(store, w, "shop"), ""),
                 ("trend of all", lambda w=window: trend(store, w, "shop"), ""),
                 ("sparklines of each route", lambda w=window: sparklines(store, w, "shop"), ""),
+                ("statements of a route", lambda w=window: store.rollups(w, Match(kind="db", parent=one)), ""),
+                ("all statements", lambda w=window: store.rollups(w, Match(kind="db"), hist=False), ""),
                 ("heatmap", lambda w=window: heatmap(store, w, "shop"), ""),
             ]
             for question, work, budget in asked:

@@ -26,7 +26,7 @@ from store import DAY_S, NOW, PROCESSES, Clock, columns, histograms, line, perce
 
 DICE = random.Random(3)
 ROUNDS, TICK_S = 20, 1.0
-REASONS = ("sample",) * 90 + ("slow",) * 6 + ("failed",) * 3 + ("n+1",)
+REASONS = ("sample",) * 96 + ("slow",) * 2 + ("failed", "n+1")
 
 
 def body(spans: int) -> bytes:

@@ -16,12 +16,13 @@ from pitstop.instrument.runtime import RuntimeSampler
 from pitstop.model.columns import Profiles
 from pitstop.model.errors import PitstopError, SettingError, StoreError
 from pitstop.model.settings import Settings, resolve
+from pitstop.record.failure import WORDING
 from pitstop.record.governor import Governor
 from pitstop.record.profiler import Profiler
 from pitstop.record.recorder import RECORDER
 from pitstop.rollup.flusher import Flusher
 from pitstop.rollup.keep import Limits
-from pitstop.rollup.native import allocate_lock, start_thread
+from pitstop.rollup.native import allocate_lock, sleeper, start_thread
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -153,12 +154,21 @@ def init(**arguments: object) -> None:
     RECORDER.shed(spans_on=True, sample_rate=settings.number("sample_rate"))
     RECORDER.nudge = flusher.nudge
     RECORDER.flush = flush
+    WORDING.full = settings.flag("error_messages")
     RECORDER.on = True
+    _attach_inside(settings.words("instrument"))
     if not _wiring.hooked:
         _wiring.hooked = True
         atexit.register(shutdown)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=_after_fork)
+
+
+def _attach_inside(names: tuple[str, ...]) -> None:
+    """To the drivers and clients that are installed, and to threads; those that are imported later, then."""
+    from pitstop.instrument import hooks  # noqa: PLC0415  only where something is recorded
+
+    hooks.install_inside(names)
 
 
 def _log_slow_query(route: str, statement: str, duration_ns: int, line: str) -> None:
@@ -193,6 +203,7 @@ def _profiler(settings: Settings) -> Profiler | None:
         service=service_name(settings),
         start_thread=start_thread,
         allocate_lock=allocate_lock,
+        sleeper=sleeper,
         budget=settings.number("overhead_budget"),
         beat=LOOP,
         event=event,

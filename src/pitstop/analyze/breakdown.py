@@ -88,9 +88,9 @@ def breakdowns(store: Store, window: Window, service: str | None = None) -> dict
 def breakdowns_of(requests: Rollups, parts: Rollups) -> dict[str, Breakdown]:
     """Rows of kind `http` and of kind `part`, by route; parts of what is no route (tasks) are left out."""
     routes, groups = numbered_by(requests.series, attrgetter("name"))
-    asked = sums(requests, groups, len(routes))
+    asked = sums(requests, groups, len(routes), failed=False)
     keys, groups = numbered_by(parts.series, attrgetter("parent", "name"))
-    spent = sums(parts, groups, len(keys))
+    spent = sums(parts, groups, len(keys), failed=False)
     found = {
         key: (count, sum_ns)
         for key, count, sum_ns in zip(keys, spent.count.tolist(), spent.sum_ns.tolist(), strict=True)
@@ -140,10 +140,10 @@ def breakdown_trend_of(
 ) -> BreakdownTrend:
     """Rows of kind `http` and of kind `part`, by step."""
     ts = steps(window, step_s)
-    asked = sums(requests, placed(requests, window, step_s), len(ts))
+    asked = sums(requests, placed(requests, window, step_s), len(ts), failed=False)
     routes = {series.name for series in set(requests.series)}
     names, groups = numbered_by(parts.series, lambda series: series.name if series.parent in routes else "")
-    spent = sums(parts, groups * len(ts) + placed(parts, window, step_s), len(names) * len(ts))
+    spent = sums(parts, groups * len(ts) + placed(parts, window, step_s), len(names) * len(ts), failed=False)
     by_name = dict(zip(names, spent.sum_ns.reshape(len(names), len(ts)), strict=True))
     nothing = np.zeros(len(ts), dtype=np.int64)
     columns = [by_name.get(name, nothing) for name in PART_NAMES[:-1]]

@@ -63,13 +63,20 @@ def merged_by_group(hists: Sequence[bytes], groups: Ints, number: int) -> GroupC
 
     Empty ones (``b""``) count nothing. Raises StoreCorruptError for bytes that the codec cannot have written.
     """
+    return merged_by_groups(hists, [(groups, number)])[0]
+
+
+def merged_by_groups(hists: Sequence[bytes], ways: Sequence[tuple[Ints, int]]) -> list[GroupCounts]:
+    """`merged_by_group` for each of `ways`, groups and their number, with the histograms decoded only once."""
+    groups = [one for one, _ in ways]
     lengths = np.fromiter(map(len, hists), dtype=np.int64, count=len(hists))
     used = lengths > 1
     if not used.all():
         if any(hist[0] != VERSION for hist in hists if len(hist) == 1):
             raise _unknown_version()
-        hists, lengths, groups = [hist for hist in hists if len(hist) > 1], lengths[used], groups[used]
-    total = np.zeros(number * POSITIONS)  # float64 adds whole numbers exactly up to 2^53
+        hists, lengths = [hist for hist in hists if len(hist) > 1], lengths[used]
+        groups = [one[used] for one in groups]
+    totals = [np.zeros(number * POSITIONS) for _, number in ways]  # float64 adds whole numbers exactly up to 2^53
     most_pairs = max(_BLOCK_BYTES, int(lengths.max(initial=0))) // 2
     steps, counts = np.empty(most_pairs, dtype=np.int64), np.empty(most_pairs)
     ends = np.cumsum(lengths)
@@ -78,15 +85,23 @@ def merged_by_group(hists: Sequence[bytes], groups: Ints, number: int) -> GroupC
         begin = int(ends[first] - lengths[first])
         last = max(first + 1, int(np.searchsorted(ends, begin + _BLOCK_BYTES, side="right")))
         data = np.frombuffer(b"".join(hists[first:last]), dtype=np.uint8)
-        _add_block(total, data, lengths[first:last], groups[first:last], steps, counts)
+        _add_block(totals, data, lengths[first:last], [one[first:last] for one in groups], steps, counts)
         first = last
-    return _trimmed(total.reshape(number, POSITIONS))
+    return [_trimmed(total.reshape(number, POSITIONS)) for total, (_, number) in zip(totals, ways, strict=True)]
 
 
 def _add_block(
-    total: Floats, data: NDArray[np.uint8], lengths: Ints, groups: Ints, steps: Ints, counts: Floats
+    totals: Sequence[Floats],
+    data: NDArray[np.uint8],
+    lengths: Ints,
+    groups: Sequence[Ints],
+    steps: Ints,
+    counts: Floats,
 ) -> None:
-    """Add what `data` counts to `total`; `steps` and `counts` are room to work in, because fresh memory is dear."""
+    """Add what `data` counts to each of `totals`, by its `groups`.
+
+    `steps` and `counts` are room to work in, because fresh memory is dear.
+    """
     ends = np.cumsum(lengths)
     starts = ends - lengths
     if (data[starts] != VERSION).any():
@@ -110,10 +125,13 @@ def _add_block(
     highest = np.add.reduceat(steps, pairs_before)
     if int(highest.max()) >= POSITIONS or int(steps.min()) < 0:
         raise StoreCorruptError(f"a histogram uses a position above {POSITIONS - 1}; upgrade Pitstop")
-    base = groups * POSITIONS
+    base = groups[0] * POSITIONS
     steps[pairs_before] += base
     steps[pairs_before[1:]] -= base[:-1] + highest[:-1]
-    np.add.at(total, np.cumsum(steps, out=steps), counts)
+    cells = np.cumsum(steps, out=steps)
+    np.add.at(totals[0], cells, counts)
+    for total, others in zip(totals[1:], groups[1:], strict=True):
+        np.add.at(total, cells + np.repeat((others - groups[0]) * POSITIONS, numbers // 2), counts)
 
 
 def _trimmed(total: Floats) -> GroupCounts:

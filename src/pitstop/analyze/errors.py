@@ -47,7 +47,7 @@ def errors(store: Store, window: Window, service: str | None = None, route: str 
     seen = store.rollups(window, Match(service=service, kind=ERROR, parent=route), hist=False)
     kept = store.errors(window, service=service, route=route)
     keys, groups = numbered_by(seen.series, lambda one: (one.service, one.parent, one.name, one.outcome))
-    counts = sums(seen, groups, len(keys)).count.tolist()
+    counts = sums(seen, groups, len(keys), failed=False).count.tolist()
     last = _extremes(seen.ts, groups, len(keys), first=False)
     ever = store.rollups(Window(0, window.end_s), Match(service=service, kind=ERROR, parent=route), hist=False)
     ever_keys, ever_groups = numbered_by(ever.series, lambda one: (one.service, one.parent, one.name, one.outcome))

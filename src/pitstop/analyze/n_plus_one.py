@@ -48,7 +48,7 @@ def n_plus_one(store: Store, window: Window, service: str | None = None, route: 
     if not len(found):
         return []
     keys, groups = numbered_by(found.series, attrgetter("parent", "name", "outcome"))
-    added = sums(found, groups, len(keys))
+    added = sums(found, groups, len(keys), failed=False)
     asked = _requests(store, window, service, route)
     rows = [
         NPlusOneRow(
@@ -74,5 +74,5 @@ def n_plus_one(store: Store, window: Window, service: str | None = None, route: 
 def _requests(store: Store, window: Window, service: str | None, route: str | None) -> dict[str, int]:
     requests = store.rollups(window, Match(service=service, kind=HTTP, name=route), hist=False)
     names, groups = numbered_by(requests.series, attrgetter("name"))
-    counts = sums(requests, groups, len(names)).count.tolist()
+    counts = sums(requests, groups, len(names), failed=False).count.tolist()
     return dict(zip(names, counts, strict=True))

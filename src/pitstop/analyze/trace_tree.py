@@ -5,12 +5,14 @@ Linear in spans but for sorting them: 5,000 take less than 50 ms.
 
 from __future__ import annotations
 
+from bisect import insort
 from typing import TYPE_CHECKING, NamedTuple
 
 from pitstop.analyze.trace_parts import pieces_of
 from pitstop.analyze.trace_times import WAITS, critical_times, gap_name, self_time
 from pitstop.model import NotFoundError
-from pitstop.model.series import PARTS
+from pitstop.model.series import PARTS, STAGE, TRANSACTION
+from pitstop.rollup.parts import parts_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,9 +20,12 @@ if TYPE_CHECKING:
     from pitstop.analyze.trace_parts import Piece, Pieces
     from pitstop.analyze.trace_times import Wait
     from pitstop.model import Store, Traces
+    from pitstop.model.record import ChildFields
 
 LEAST_GAP_RATIO = 0.005  # of the trace: a shorter gap is narrower than some pixels of its line
 LEAST_GAP_NS = 100_000  # shorter ones are the interpreter's and our own
+AROUND = frozenset({TRANSACTION, STAGE})
+"""What stands around its siblings, and has no time of its own: a transaction is filed when it ends, like a query."""
 OWN = "own"
 
 
@@ -36,9 +41,10 @@ class TreeSpan(NamedTuple):
     """One span in its place. Times in seconds, `start_s` from the trace's start.
 
     `parent` is the place of its parent in `TraceTree.spans`, −1 for a root; `children` how many it has. `self_s` is
-    its time without what its children have, overlaps counted once. `critical_s` is how much of the trace's duration
-    would go if it took no time, its children taking theirs: its part of the critical path. `line` is the code line
-    that caused it, or ``""``; `nbytes` rows for kind ``db``. A root is one service's or task's part of the trace.
+    its time without what its children have, overlaps counted once; 0 for what stands around others (`AROUND`).
+    `critical_s` is how much of the trace's duration would go if it took no time, its children taking theirs: its part
+    of the critical path. `line` is the code line that caused it, or ``""``; `nbytes` rows for kind ``db``. A root is
+    one service's or task's part of the trace.
     """
 
     place: int
@@ -83,8 +89,9 @@ class TracePart(NamedTuple):
 class TraceTree(NamedTuple):
     """One trace. `spans` stand in the order of a waterfall: a span, then what is below it, by start.
 
-    `duration_s` is from the first start to the last end, `started_at` Unix seconds. `self_by_kind` is self time by
-    kind of span over the whole trace (``own`` for requests, tasks and functions), seconds.
+    `duration_s` is from the first start to the last end, `started_at` Unix seconds. `self_by_kind` is what the first
+    root's time was spent on, seconds, overlaps counted once as in `pitstop.rollup.parts`; with ``own`` it adds up to
+    the root's duration.
     """
 
     trace_id: str
@@ -116,26 +123,32 @@ def trace_tree_of(kept: Traces) -> TraceTree:
     starts = [piece.start_ns for piece in pieces]
     ends = [piece.end_ns for piece in pieces]
     first_ns, last_ns = min(starts), max(ends)
+    numbers = [0] * len(pieces)
+    for parent in parents[1:]:
+        if parent >= 0:
+            numbers[parent] += 1
+    around = [piece.kind in AROUND and not number for piece, number in zip(pieces, numbers, strict=True)]
     children: list[list[int]] = [[] for _ in pieces]
     for place, parent in enumerate(parents):
-        if parent >= 0:
+        if parent >= 0 and not around[place]:
             children[parent].append(place)
     critical = critical_times(starts, ends, children, 0)
     waits = _waits(pieces, len(kept))
     least_ns = max(LEAST_GAP_NS, (last_ns - first_ns) * LEAST_GAP_RATIO)
-    spans, by_kind = [], dict.fromkeys((*PARTS, OWN), 0.0)
+    spans = []
     for place, piece in enumerate(pieces):
         own_ns, free = self_time(starts[place], ends[place], [(starts[i], ends[i]) for i in children[place]])
+        if around[place]:
+            own_ns = 0
         gaps = [
             Gap((gap[0] - first_ns) / 1e9, (gap[1] - gap[0]) / 1e9, gap_name(gap, piece.kind, waits[piece.part]))
             for gap in (free if children[place] else ())
             if gap[1] - gap[0] >= least_ns
         ]
-        by_kind[piece.kind if piece.kind in PARTS else OWN] += own_ns / 1e9
         part = piece.part
         spans.append(
             TreeSpan(
-                place, parents[place], depths[place], len(children[place]), piece.span_id, kept.service[part],
+                place, parents[place], depths[place], numbers[place], piece.span_id, kept.service[part],
                 kept.worker[part], piece.kind, piece.name, piece.outcome, (piece.start_ns - first_ns) / 1e9,
                 (piece.end_ns - piece.start_ns) / 1e9, own_ns / 1e9, critical[place] / 1e9, piece.nbytes,
                 str(piece.attrs.get("line", "")), piece.attrs, tuple(gaps), piece.is_root, found.shifts_ns[part] / 1e9,
@@ -151,38 +164,66 @@ def trace_tree_of(kept: Traces) -> TraceTree:
         parts=tuple(sorted(_part(kept, i, place_of[root]) for i, root in enumerate(found.roots))),
         spans=tuple(spans),
         left_out=sum(kept.left_out),
-        self_by_kind=by_kind,
+        self_by_kind=_by_kind(pieces),
     )
+
+
+def _by_kind(pieces: Sequence[Piece]) -> dict[str, float]:
+    root = pieces[0]
+    below: list[ChildFields] = [
+        (piece.kind, "", "", piece.start_ns, piece.end_ns, 0, None, 0)
+        for piece in pieces[1:]
+        if piece.part == root.part
+    ]
+    parts_ns = parts_of(below, root.start_ns, root.end_ns)
+    found = {kind: parts_ns.get(kind, 0) / 1e9 for kind in PARTS}
+    return found | {OWN: (root.end_ns - root.start_ns - sum(parts_ns.values())) / 1e9}
 
 
 def _waterfall(found: Pieces) -> tuple[list[int], list[int], list[int]]:
     """Places in the order of a waterfall, and for each position of it the position of its parent, and its depth."""
-    pieces = found.pieces
-    below: list[list[int]] = [[] for _ in pieces]
-    tops: list[int] = []
-    for place in sorted(range(len(pieces)), key=lambda i: (pieces[i].start_ns, -pieces[i].end_ns)):
-        parent = pieces[place].parent
-        (tops if parent < 0 else below[parent]).append(place)
+    below, tops = _below(found)
     order: list[int] = []
     parents: list[int] = []
     depths: list[int] = []
-    seen = bytearray(len(pieces))
     todo = [(place, -1, 0) for place in reversed(tops)]
+    while todo:
+        place, parent, depth = todo.pop()
+        todo += [(child, len(order), depth + 1) for child in reversed(below[place])]
+        order.append(place)
+        parents.append(parent)
+        depths.append(depth)
+    return order, parents, depths
+
+
+def _below(found: Pieces) -> tuple[list[list[int]], list[int]]:
+    """The children of every piece by start, and the pieces that are below none.
+
+    A circle of spans, which only damaged or hostile data have, is cut open and hangs below its part's root.
+    """
+    pieces = found.pieces
+
+    def by_start(place: int) -> tuple[int, int]:
+        return pieces[place].start_ns, -pieces[place].end_ns
+
+    below: list[list[int]] = [[] for _ in pieces]
+    tops: list[int] = []
+    for place in sorted(range(len(pieces)), key=by_start):
+        parent = pieces[place].parent
+        (tops if parent < 0 else below[parent]).append(place)
+    reached = bytearray(len(pieces))
+    todo = tops.copy()
     while True:
         while todo:
-            place, parent, depth = todo.pop()
-            if seen[place]:
-                continue
-            seen[place] = 1
-            todo += [(child, len(order), depth + 1) for child in reversed(below[place])]
-            order.append(place)
-            parents.append(parent)
-            depths.append(depth)
-        lost = seen.find(0)  # a circle of spans, which only damaged or hostile data have, hangs below its root
+            place = todo.pop()
+            reached[place] = 1
+            todo += below[place]
+        lost = reached.find(0)
         if lost < 0:
-            return order, parents, depths
-        root = order.index(found.roots[pieces[lost].part])
-        todo.append((lost, root, depths[root] + 1))
+            return below, tops
+        below[pieces[lost].parent].remove(lost)
+        insort(below[found.roots[pieces[lost].part]], lost, key=by_start)
+        todo.append(lost)
 
 
 def _waits(pieces: Sequence[Piece], parts: int) -> list[list[Wait]]:

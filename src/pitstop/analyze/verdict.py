@@ -68,9 +68,16 @@ def verdict_of(now: list[RouteRow], before: list[RouteRow]) -> Verdict:
 
 def _fine_text(now: list[RouteRow], *, has_base: bool) -> str:
     number = f"{len(now)} routes" if len(now) > 1 else "route"
-    text = f"Nothing stands out: {'all ' if len(now) > 1 else 'the '}{number} answered"
-    text += f" 95 % of requests within {duration_text(max(row.stats.p95_s or 0.0 for row in now))}"
     errors = sum(row.stats.errors for row in now)
+    enough = [row.stats.p95_s or 0.0 for row in now if row.stats.requests >= FEWEST_REQUESTS]
+    if not enough:  # a P95 of so few is one request's luck
+        requests = sum(row.stats.requests for row in now)
+        few = f"Too few requests to tell: {requests}, no route with {FEWEST_REQUESTS} or more"
+        return f"{few}; {errors} failed." if errors else f"{few}; none failed."
+    busy = "" if len(enough) == len(now) else f" with {FEWEST_REQUESTS} requests or more"
+    number = number if not busy else f"{len(enough)} routes" if len(enough) > 1 else "route"
+    text = f"Nothing stands out: {'all ' if len(enough) > 1 else 'the '}{number}{busy} answered"
+    text += f" 95 % of requests within {duration_text(max(enough))}"
     text += (
         " and none failed." if not errors else f"; {ratio_text(errors / sum(r.stats.requests for r in now))} failed."
     )

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pitstop.analyze import ErrorRow, Health, NPlusOneRow, Overview, QueryRow, Verdict
 
 SHOWN_ROUTES = 10
+MOST_INSIDE = 100  # statements in JSON
 SHOWN_INSIDE = 3  # statements, repetitions and errors, each: the commands of their names have the rest
 
 
@@ -35,7 +36,7 @@ def report(
         requests, lookups = requests_and_lookups(kept, window, service)
         before = analyze.routes(kept, window.before(), service)
         parts = kept.rollups(window, Match(service=service, kind=PART), hist=False)
-        queries = analyze.queries(kept, window, service)
+        queries = analyze.queries(kept, window, service, top=MOST_INSIDE)
         repeated = analyze.n_plus_one(kept, window, service)
         errors = analyze.errors(kept, window, service)
     seen = analyze.overview_of(requests, lookups, window, service)

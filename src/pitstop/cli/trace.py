@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _WHOLE_ID = 32  # hex digits: W3C Trace Context
 _LEAST_DIGITS = 4
 _SEARCHED = 20_000  # newest traces looked through for an id that is not whole
+_AROUND_S = 3600  # where an occurrence of the same failure is looked for: one a minute is kept
 _NAMED = 5  # gaps and code lines below the waterfall
 
 
@@ -35,10 +36,13 @@ def trace(
 
     with opened(store) as kept:
         tree = analyze.trace_tree(kept, _whole_id(kept, trace_id))
+        failures = _failures(kept, tree)
     if as_json:
         terminal.print_json(contract.document(None, trace=contract_inside.trace_tree(tree)))
         return
     _print_head(tree)
+    for failure in failures:
+        terminal.say(f"▲ {failure}")
     terminal.say()
     found, more = waterfall.lines(tree, everything=everything)
     for line in waterfall.drawn(tree, found, terminal.width()):
@@ -65,6 +69,18 @@ def _whole_id(store: Store, text: str) -> str:
     return found.pop()
 
 
+def _failures(store: Store, tree: TraceTree) -> list[str]:
+    """What the parts of the trace failed with, where an occurrence of it is kept."""
+    wanted = {part.fingerprint for part in tree.parts} - {""}
+    if not wanted:
+        return []
+    around = Window(max(0, int(tree.started_at) - _AROUND_S), int(tree.started_at + tree.duration_s) + _AROUND_S)
+    seen = store.errors(around)
+    rows = zip(seen.fingerprint, seen.type, seen.message, seen.line, strict=True)
+    found = {fingerprint: f"{kind}: {message} at {line}" for fingerprint, kind, message, line in rows}
+    return [found[fingerprint] for fingerprint in sorted(wanted & found.keys())]
+
+
 def _print_head(tree: TraceTree) -> None:
     from pitstop.analyze import units  # noqa: PLC0415
 
@@ -81,7 +97,7 @@ def _print_foot(tree: TraceTree) -> None:
     spent = sorted(tree.self_by_kind.items(), key=lambda item: -item[1])
     words = [f"{name.replace('_', ' ')} {units.duration_text(seconds)}" for name, seconds in spent if seconds]
     terminal.say()
-    terminal.say("time of their own: " + " · ".join(words))
+    terminal.say("time went to: " + " · ".join(words))
     lines = waterfall.busiest(tree.spans, _NAMED)
     if lines:
         terminal.say("code lines")

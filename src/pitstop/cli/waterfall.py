@@ -85,6 +85,7 @@ def _alike(span: TreeSpan) -> tuple[int, str, str, str]:
 
 def _line(spans: Sequence[TreeSpan]) -> Line:
     from pitstop.analyze.stats import is_error  # noqa: PLC0415  numpy
+    from pitstop.analyze.trace_tree import AROUND  # noqa: PLC0415  numpy
 
     first = spans[0]
     text = f"{first.service}: {first.name}" if first.is_root and first.place else f"{first.kind} {first.name}"
@@ -95,7 +96,7 @@ def _line(spans: Sequence[TreeSpan]) -> Line:
         times=len(spans),
         duration_s=sum(span.duration_s for span in spans),
         self_s=sum(span.self_s for span in spans),
-        is_leaf=not first.children,
+        is_leaf=not first.children and first.kind not in AROUND,
         spans=tuple(spans),
     )
 

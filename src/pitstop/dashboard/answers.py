@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from pitstop import analyze
+from pitstop.dashboard import inside
 from pitstop.dashboard.shared_read import SharedRead
 from pitstop.model import NotFoundError
 
@@ -27,6 +28,7 @@ KEPT_LONG_S = 5.0  # … and of anything longer: five seconds of 7 days are 0.00
 MOST_KEPT = 64
 SPARK_POINTS = 40
 FIRST_ROUTES = 8
+FIRST_CAUSES = 4  # statements, repetitions and errors named on the overview
 FEWEST_FOR_SLOWEST = 20  # requests: below, a P95 is one request's luck (analyze.compare.FEWEST_REQUESTS)
 
 
@@ -47,7 +49,7 @@ class OverviewAnswer:
     base_trend: analyze.Trend | None
     heatmap: analyze.Heatmap
     events: Events
-    queries: list[analyze.QueryRow]
+    queries: list[inside.HeavyStatement]
     repeated: list[analyze.NPlusOneRow]
     errors: list[analyze.ErrorRow]
 
@@ -133,7 +135,7 @@ class Answers:
         store, window, service = self._store, view.window, view.service
         step_s = analyze.automatic_step_s(window)
         read = SharedRead(store, window, service, step_s)
-        totals, course = read.totals(), read.course()
+        course, totals = read.course(), read.totals()  # in this order: they are decoded at once
         now = analyze.overview(totals, window, service)
         rows = read.route_rows(parts=True)
         shown = {row.route for row in rows[:FIRST_ROUTES]}
@@ -141,10 +143,10 @@ class Answers:
         base = base_rows = base_trend = None
         if view.baseline is not None:
             base_read = SharedRead(store, view.baseline, service, step_s)
-            base_totals = base_read.totals()
+            base_course, base_totals = base_read.course(), base_read.totals()
             base = analyze.overview(base_totals, view.baseline, service)
             base_rows = base_read.route_rows(parts=False)
-            base_trend = analyze.trend(base_read.course(), view.baseline, service, step_s=step_s)
+            base_trend = analyze.trend(base_course, view.baseline, service, step_s=step_s)
         return OverviewAnswer(
             now=now,
             base=base,
@@ -161,7 +163,7 @@ class Answers:
             base_trend=base_trend,
             heatmap=analyze.heatmap(course, window, service, step_s=step_s),
             events=store.events(window, service=service),
-            queries=analyze.queries(store, window, service),
+            queries=inside.heaviest(store, view, FIRST_CAUSES),
             repeated=analyze.n_plus_one(totals, window, service),
             errors=analyze.errors(store, window, service),
         )

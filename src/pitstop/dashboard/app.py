@@ -41,12 +41,14 @@ def create_app(
     hosts: Iterable[str] = (),
     root_path: str = "",
     writable: bool = True,
+    retention_s: int | None = None,
     clock: Clock | None = None,
 ) -> FastAPI:
     """The dashboard of `store` for the users of `auth`.
 
     `hosts`: names it answers to besides loopback, ``name`` or ``name:port``. `root_path`: where a proxy that strips its
-    prefix shows it. `writable` false refuses pruning and checkpoints.
+    prefix shows it. `writable` false refuses pruning and checkpoints. `retention_s` is for housekeeping by hand; None:
+    the store's own.
     """
     clock = clock or SystemClock()
     app = FastAPI(
@@ -70,6 +72,7 @@ def create_app(
         clock=clock,
         ingest=Writer(store, clock),
         writable=writable,
+        retention_s=retention_s,
     )
     app.include_router(pages_router)
     app.include_router(api_router)

@@ -21,6 +21,7 @@ class Desk:
     """The store, who may look at it, and the answers that are shared between requests.
 
     `writable` is false where the dashboard only looks: pruning and checkpoints are then refused.
+    `retention_s` None: the store's own.
     """
 
     store: Store
@@ -32,6 +33,7 @@ class Desk:
     clock: Clock
     ingest: Writer
     writable: bool = True
+    retention_s: int | None = None
 
 
 def desk_of(connection: HTTPConnection) -> Desk:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pitstop.model import Store
 
 PASSWORD_VARIABLE = "PITSTOP_PASSWORD"  # noqa: S105  the variable's name
+DAY_S = 86_400
 HOSTS_VARIABLE = "PITSTOP_HOSTS"
 
 
@@ -46,14 +47,23 @@ def mount(
     generated = first_password(keyring, password)
     if generated:
         sys.stderr.write(f"pitstop: dashboard at {path}, {credentials_text(keyring, generated)}\n")
-    inner = create_app(opened, auth=keyring, hosts=(*hosts, *hosts_from_environment()))
-    app.mount(path, _KeepingHouse(inner, Housekeeper(opened)), name="pitstop")
+    retention_s = retention_from_environment()
+    inner = create_app(opened, auth=keyring, hosts=(*hosts, *hosts_from_environment()), retention_s=retention_s)
+    app.mount(path, _KeepingHouse(inner, Housekeeper(opened, retention_s)), name="pitstop")
 
 
 def default_store() -> str:
     """The store's URL when none was given."""
     setting = BY_NAME["store"]
     return os.environ.get(setting.environment) or str(setting.default)
+
+
+def retention_from_environment() -> int | None:
+    """Seconds that PITSTOP_RETENTION_DAYS says, or None for the store's own. Raises SettingError."""
+    setting = BY_NAME["retention_days"]
+    given = os.environ.get(setting.environment)
+    days = None if given is None else setting.parse(given, setting.environment)
+    return int(days) * DAY_S if isinstance(days, int) else None
 
 
 def hosts_from_environment() -> tuple[str, ...]:

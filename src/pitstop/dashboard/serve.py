@@ -52,7 +52,13 @@ def run(
     made = keyring.make_new_password() if new_password else first_password(keyring, password)
     listening = listener.getsockname()[1]
     named = {host} - set(_ANYWHERE)
-    app = create_app(store, auth=keyring, hosts=(*named, *hosts, *hosts_from_environment()), root_path=root_path)
+    app = create_app(
+        store,
+        auth=keyring,
+        hosts=(*named, *hosts, *hosts_from_environment()),
+        root_path=root_path,
+        retention_s=retention_s,
+    )
     config = uvicorn.Config(
         app,
         log_level="warning",
@@ -66,16 +72,16 @@ def run(
     housekeeper = Housekeeper(store, retention_s)
     housekeeper.ensure()
     shown = f"[{host}]" if ":" in host else host
-    announce(f"Pitstop serves {store.url} at http://{shown}:{listening}{root_path}/")
+    lines = [f"Pitstop serves {store.url} at http://{shown}:{listening}{root_path}/"]
     if made:
-        announce(f"Sign in: {credentials_text(keyring, made)}")
+        lines.append(f"Sign in: {credentials_text(keyring, made)}")
     if new_token:
-        announce(f"API token '{new_token}': {keyring.add_token(new_token)} (shown this once)")
+        lines.append(f"API token '{new_token}': {keyring.add_token(new_token)} (shown this once)")
     if threading.current_thread() is threading.main_thread():
         # uvicorn raises the signal again when it has ended: as an exception, so that what follows is still done
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        uvicorn.Server(config).run(sockets=[listener])
+        _Announcing(config, lambda: [announce(line) for line in lines]).run(sockets=[listener])
     except KeyboardInterrupt:
         pass
     finally:
@@ -83,6 +89,20 @@ def run(
         housekeeper.stop()
         keyring.close()
         store.close()
+
+
+class _Announcing(uvicorn.Server):
+    """Says where it is once it answers there."""
+
+    def __init__(self, config: uvicorn.Config, announce: Callable[[], object]) -> None:
+        super().__init__(config)
+        self._announce = announce
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, then say so."""
+        await super().startup(sockets)
+        if self.started:
+            self._announce()
 
 
 def _bind(host: str, port: int) -> socket.socket:

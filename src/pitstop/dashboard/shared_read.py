@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from pitstop.analyze.columns import merged_by_group
+from pitstop.analyze.columns import merged_by_groups
 from pitstop.analyze.routes import routes_of
 from pitstop.analyze.stats import numbered, sums
 from pitstop.model import Match, Rollups, Series
@@ -21,9 +21,11 @@ from pitstop.rollup.codec import VERSION
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from pitstop.analyze.columns import GroupCounts
+    from pitstop.analyze.columns import GroupCounts, Ints
     from pitstop.analyze.routes import RouteRow
     from pitstop.model import Store, Window
+
+    Key = tuple[int, Series]
 
 WORTH_FOLDING = 1000  # rows: below, adding up costs more than it saves
 
@@ -43,17 +45,23 @@ class SharedRead:
     def totals(self) -> Store:
         """For questions about the whole window: one row a series."""
         if self._totals is None:
-            rows = self._rows
-            self._totals = self._answering(folded(rows, [(0, series) for series in rows.series]))
+            [rows] = folded(self._rows, [self._by_series()])
+            self._totals = self._answering(rows)
         return self._totals
 
     def course(self) -> Store:
-        """For questions about all of it over time: one row a step and outcome."""
+        """For questions about all of it over time: one row a step and outcome. `totals` comes with it."""
+        by_series, by_step = folded(self._rows, [self._by_series(), self._by_step()])
+        self._totals = self._answering(by_series)
+        return self._answering(by_step)
+
+    def _by_series(self) -> list[Key]:
+        return [(0, series) for series in self._rows.series]
+
+    def _by_step(self) -> list[Key]:
         rows = self._rows
         by_outcome = {s.outcome: Series("", "", HTTP, "", "", s.outcome) for s in set(rows.series)}
-        return self._answering(
-            folded(rows, [(ts, by_outcome[s.outcome]) for ts, s in zip(rows.ts, rows.series, strict=True)])
-        )
+        return [(ts, by_outcome[s.outcome]) for ts, s in zip(rows.ts, rows.series, strict=True)]
 
     def routes(self, names: Collection[str] | None = None) -> Store:
         """For questions about routes over time: the rows of `names`, or all."""
@@ -91,13 +99,20 @@ class _Answering:
         return self._store.rollups(window, match, step_s=step_s, hist=hist)
 
 
-def folded(rows: Rollups, keys: Sequence[tuple[int, Series]]) -> Rollups:
-    """`rows` added up by key, the time and series that each row becomes. Few rows are left as they are."""
+def folded(rows: Rollups, ways: Sequence[Sequence[Key]]) -> list[Rollups]:
+    """`rows` added up by key, the time and series that each row becomes, in each of `ways`; decoded once for all.
+
+    Few rows are left as they are.
+    """
     if len(rows) < WORTH_FOLDING:
-        return rows
-    names, groups = numbered(keys)
+        return [rows for _ in ways]
+    found = [numbered(keys) for keys in ways]
+    merged = merged_by_groups(rows.hist, [(groups, len(names)) for names, groups in found])
+    return [_added_up(rows, names, groups, counts) for (names, groups), counts in zip(found, merged, strict=True)]
+
+
+def _added_up(rows: Rollups, names: list[Key], groups: Ints, merged: GroupCounts) -> Rollups:
     added = sums(rows, groups, len(names))
-    merged = merged_by_group(rows.hist, groups, len(names))
     out = Rollups()
     out.ts = [ts for ts, _ in names]
     out.series = [series for _, series in names]

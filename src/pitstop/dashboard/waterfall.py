@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 FEWEST_REPEATED = 4  # equal spans in a row that are folded into one; three are read at a glance
 LEAST_GAP_RATIO = 0.01  # of the trace: a row for less would be a bar of a few pixels
+PARTING_GAP_RATIO = 0.1  # of the trace: such a gap between equal spans is worth a row of its own, shorter ones are not
 FIRST_ROWS = 40  # drawn at the server: more than a window shows
 INDENT_PX, MOST_INDENT_PX = 14, 220  # a level; the deepest one
 _LANE = 1000  # units of a bar's drawing
@@ -55,7 +56,6 @@ def rows_of(tree: TraceTree) -> list[Row]:
     for span in tree.spans:
         below.setdefault(span.parent, []).append(span)
     services = {part.service for part in tree.parts}
-    least_gap_s = tree.duration_s * LEAST_GAP_RATIO
     rows: list[Row | None] = []
     todo: list[_Item | int] = [_Item(0, root, None, ()) for root in reversed(below.get(-1, []))]
     pending: dict[int, Row] = {}
@@ -68,7 +68,7 @@ def rows_of(tree: TraceTree) -> list[Row]:
         rows.append(None)
         pending[place] = _row(item, several=len(services) > 1)
         todo.append(place)
-        todo.extend(reversed(_below(item, below, least_gap_s)))
+        todo.extend(reversed(_below(item, below, tree.duration_s)))
     return [row for row in rows if row is not None]
 
 
@@ -137,34 +137,47 @@ def bars_path(bars: Iterable[tuple[int, int]], total_us: int) -> str:
     return "".join(parts)
 
 
-def _below(item: _Item, below: dict[int, list[TreeSpan]], least_gap_s: float) -> list[_Item]:
+def _below(item: _Item, below: dict[int, list[TreeSpan]], whole_s: float) -> list[_Item]:
     """What stands directly below a row, by start."""
-    if item.repeated:
-        return [_Item(item.depth + 1, span, None, ()) for span in item.repeated]
-    if item.span is None:
-        return []
-    children = below.get(item.span.place, [])
-    gaps = [
-        (gap.start_s, gap.duration_s, gap.name) for gap in item.span.gaps if children and gap.duration_s >= least_gap_s
-    ]
     depth = item.depth + 1
-    starts = [(span.start_s, [span]) for span in children]
-    found: list[tuple[float, _Item]] = [(gap[0], _Item(depth, None, gap, ())) for gap in gaps]
-    runs: list[tuple[float, list[TreeSpan]]] = []
-    for start_s, (span,) in starts:
-        last = runs[-1][1] if runs else []
-        alike = last and (last[0].kind, last[0].name, last[0].children) == (span.kind, span.name, 0)
-        apart = any(runs[-1][0] < gap[0] < start_s for gap in gaps) if alike else True
-        if alike and not apart and not span.children:
-            last.append(span)
-        else:
-            runs.append((start_s, [span]))
-    for start_s, run in runs:
+    if item.repeated:
+        return [_Item(depth, span, None, ()) for span in item.repeated]
+    children = below.get(item.span.place, []) if item.span is not None else []
+    if item.span is None or not children:
+        return []
+    gaps = [gap for gap in item.span.gaps if gap.duration_s >= whole_s * LEAST_GAP_RATIO]
+    parting = [gap.start_s for gap in gaps if gap.duration_s >= whole_s * PARTING_GAP_RATIO]
+    found: list[tuple[float, _Item]] = []
+    folded: list[tuple[float, float]] = []
+    for run in _runs(children, parting):
         if len(run) >= FEWEST_REPEATED:
-            found.append((start_s, _Item(depth, run[0], None, tuple(run))))
+            found.append((run[0].start_s, _Item(depth, run[0], None, tuple(run))))
+            folded.append((run[0].start_s, run[-1].start_s))
         else:
             found.extend((span.start_s, _Item(depth, span, None, ())) for span in run)
+    found.extend(
+        (gap.start_s, _Item(depth, None, (gap.start_s, gap.duration_s, gap.name), ()))
+        for gap in gaps
+        if not any(start_s <= gap.start_s < end_s for start_s, end_s in folded)
+    )
     return [one for _, one in sorted(found, key=lambda pair: pair[0])]
+
+
+def _runs(children: Sequence[TreeSpan], parting: Sequence[float]) -> list[list[TreeSpan]]:
+    """`children` cut wherever the next is unlike the one before, has something below it, or a long gap lies between."""
+    runs: list[list[TreeSpan]] = []
+    for span in children:
+        last = runs[-1][-1] if runs else None
+        if (
+            last is not None
+            and (last.kind, last.name, last.children) == (span.kind, span.name, 0)
+            and not span.children
+            and not any(last.start_s < moment_s < span.start_s for moment_s in parting)
+        ):
+            runs[-1].append(span)
+        else:
+            runs.append([span])
+    return runs
 
 
 def _row(item: _Item, *, several: bool) -> Row:

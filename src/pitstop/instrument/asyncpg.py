@@ -14,7 +14,7 @@ from pitstop.instrument.queries import (
     ERROR,
     OK,
     Driver,
-    more,
+    Readings,
     recording,
     timed_connect_async,
     timed_pool_async,
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 DRIVER = Driver("postgresql", POSTGRESQL)
-_READING = "_pitstop"
 
 
 def rows_of(status: Any, data: Any = None) -> int:
@@ -135,9 +134,7 @@ def _bind(bind: Any) -> Any:
             DRIVER.filed(self._query, ERROR, start_ns, 0)
             raise
         rows = len(data) if isinstance(data, list) else 0
-        _readings[id(self)] = DRIVER.filed(self._query, OK, start_ns, rows)
-        if len(_readings) > _MOST:
-            _readings.clear()
+        _readings.keep(self, DRIVER.filed(self._query, OK, start_ns, rows))
         return data
 
     return recorded
@@ -147,9 +144,7 @@ def _more_of_cursor(execute: Any) -> Any:
     async def recorded(self: Any, *args: Any, **kwargs: Any) -> Any:
         start_ns = perf_counter_ns()
         data = await execute(self, *args, **kwargs)
-        reading = _readings.get(id(self))
-        if reading is not None:
-            more(reading, len(data), perf_counter_ns() - start_ns)
+        _readings.add(self, len(data), perf_counter_ns() - start_ns)
         return data
 
     return recorded
@@ -173,8 +168,29 @@ def _copy(copy: Any) -> Any:
     return recorded
 
 
-_MOST = 1000  # cursors remembered; they have no room for a mark of ours
-_readings: dict[int, Any] = {}
+_readings = Readings()
+
+
+def _copy_records(copy: Any) -> Any:
+    """For `Connection.copy_records_to_table`, which makes its statement itself."""
+
+    async def recorded(self: Any, table_name: str, **kwargs: Any) -> Any:
+        if not recording():
+            return await copy(self, table_name, **kwargs)
+        schema, columns = kwargs.get("schema_name"), kwargs.get("columns")
+        table = f'"{schema}"."{table_name}"' if schema else f'"{table_name}"'
+        names = "({})".format(", ".join(f'"{name}"' for name in columns)) if columns else ""
+        text = f"COPY {table}{names} FROM STDIN (FORMAT binary)"
+        start_ns = perf_counter_ns()
+        try:
+            status = await copy(self, table_name, **kwargs)
+        except BaseException:
+            DRIVER.filed(text, ERROR, start_ns, 0)
+            raise
+        DRIVER.filed(text, OK, start_ns, rows_of(status))
+        return status
+
+    return recorded
 
 
 def _connect(connect: Any) -> Any:
@@ -189,6 +205,7 @@ _POINTS: tuple[tuple[str, tuple[replacing.Point, ...]], ...] = (
             ("Connection", "_execute", _extended),
             ("Connection", "_executemany", _many),
             ("Connection", "_copy_in", _copy),
+            ("Connection", "copy_records_to_table", _copy_records),
             ("Connection", "_copy_out", _copy),
             ("", "connect", _connect),
         ),

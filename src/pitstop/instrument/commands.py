@@ -81,7 +81,8 @@ class Command(NamedTuple):
     def of(self, args: tuple[object, ...]) -> Command:
         """This command called with `args`, its own name the first of them."""
         if self.name in _MAY_WAIT:
-            waits = any(isinstance(arg, (str, bytes)) and _text(arg).upper() == "BLOCK" for arg in args[1:8])
+            options = [_text(arg).upper() for arg in args[1:8] if isinstance(arg, (str, bytes))]
+            waits = "BLOCK" in options[: options.index("STREAMS")] if "STREAMS" in options else "BLOCK" in options
             return Command(QUEUE, self.name) if waits else self
         return COMMANDS[f"{self.name} {_text(args[1])}"] if len(args) > 1 else self
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import threading
-from time import time
 from typing import Any
 
 from pitstop.instrument import replacing, tasks
 from pitstop.instrument.live import fault, flush_at_end
-from pitstop.record.operation import get_current
 from pitstop.record.recorder import RECORDER
 
 
@@ -60,8 +58,7 @@ def _enqueue(message: Any) -> None:
         _running.start_ns = 0
         if not RECORDER.on:
             return
-        if tasks.SENT in message.options and get_current() is None:  # a worker moves a delayed message to its queue
-            message.options[tasks.SENT] = time()  # a delay is no waiting
+        if tasks.only_moved(message.options):
             return
         _running.start_ns = tasks.now_ns()
         tasks.send_along(message.options, _running.start_ns)

@@ -161,6 +161,18 @@ HOOKS: dict[str, tuple[str, Callable[[Any], None]]] = {
     "granian.server.embed": ("granian", _granian),
     "wsgiref.simple_server": ("wsgiref", _wsgiref),
     "werkzeug.serving": ("werkzeug", _werkzeug),
+    "sqlite3": ("sqlite3", _lazily("sqlite")),
+    "aiosqlite.core": ("aiosqlite", _lazily("sqlite")),
+    "psycopg": ("psycopg", _lazily("psycopg")),
+    "psycopg_pool": ("psycopg", _lazily("psycopg")),
+    "psycopg2": ("psycopg2", _lazily("psycopg2")),
+    "asyncpg": ("asyncpg", _lazily("asyncpg")),
+    "pymysql": ("pymysql", _lazily("mysql")),
+    "MySQLdb": ("mysqlclient", _lazily("mysql")),
+    "sqlalchemy": ("sqlalchemy", _lazily("sqlalchemy")),
+    "django.db.transaction": ("django-orm", _lazily("django_orm")),
+    "django.db.backends.utils": ("django-orm", _lazily("django_orm")),
+    "django.db.migrations.migration": ("django-orm", _lazily("django_orm")),
     "opentelemetry.trace": ("opentelemetry", _lazily("otel", "install_tracer")),
     "opentelemetry.metrics": ("opentelemetry", _lazily("otel", "install_meter")),
     "fastapi.telemetry._asgi": ("opentelemetry", _lazily("otel", "quiet_fastapi")),
@@ -198,6 +210,8 @@ SERVERS = frozenset({"uvicorn", "gunicorn", "hypercorn", "granian", "wsgiref", "
 OLDEST = {
     "starlette": (0, 40), "fastapi": (0, 115), "flask": (3, 0), "django": (4, 2), "litestar": (2, 13),
     "uvicorn": (0, 34), "gunicorn": (23, 0), "hypercorn": (0, 17), "granian": (2, 0), "werkzeug": (3, 0),
+    "aiosqlite": (0, 19), "psycopg": (3, 1), "psycopg2": (2, 9), "asyncpg": (0, 28), "pymysql": (1, 0),
+    "mysqlclient": (2, 1), "sqlalchemy": (2, 0), "django-orm": (4, 2),
     "opentelemetry": (1, 25),
     "redis": (5, 0), "httpx": (0, 25), "urllib3": (2, 0), "aiohttp": (3, 9),
     "pymemcache": (4, 0), "celery": (5, 3), "rq": (1, 16), "dramatiq": (1, 14),
@@ -205,7 +219,11 @@ OLDEST = {
 }  # fmt: skip
 """The oldest versions that are supported: docs/instrument.md."""
 
-_DISTRIBUTIONS = {"opentelemetry": "opentelemetry-api"}  # whose name is not the integration's
+_DISTRIBUTIONS = {  # whose name is not the integration's
+    "opentelemetry": ("opentelemetry-api",),
+    "psycopg2": ("psycopg2", "psycopg2-binary"),
+    "django-orm": ("django",),
+}
 
 _WRITE_AT_THE_END = frozenset({"uvicorn.server", "hypercorn.asyncio.run", "hypercorn.trio.run"})
 """Hooks by which the last second is not lost: needed whatever is recorded."""
@@ -298,7 +316,25 @@ def install(names: tuple[str, ...] = (AUTO,), *, autostart: bool = False) -> Non
     for name in INTEGRATIONS:
         if not _chosen(name, names):
             _state[name] = "off"
-    sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, _Finder)]
+    _wait_for(wanted)
+
+
+def install_inside(names: tuple[str, ...]) -> None:
+    """Attach to what runs within requests, as `names` say: drivers, clients, threads.
+
+    Not to frameworks and servers: `instrument` or `pitstop run` do. What is waited for already stays so.
+    """
+    waiting = [finder.wanted for finder in sys.meta_path if isinstance(finder, _Finder)]
+    inside = frozenset(
+        module
+        for module, (integration, _) in HOOKS.items()
+        if integration not in FRAMEWORKS | SERVERS and _chosen(integration, names)
+    )
+    _wait_for(inside.union(*waiting))
+
+
+def _wait_for(wanted: frozenset[str]) -> None:
+    remove()
     sys.meta_path.insert(0, _Finder(wanted))
     for name in wanted:
         module = sys.modules.get(name)
@@ -328,19 +364,30 @@ def _setting() -> tuple[str, ...]:
 
 
 def _status(name: str, names: tuple[str, ...]) -> Status:
-    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415  only when asked
-
-    try:
-        distribution = _DISTRIBUTIONS.get(name, name)
-        installed = sys.version.split()[0] if name in sys.stdlib_module_names else version(distribution)
-    except PackageNotFoundError:
+    installed = _installed(name)
+    if not installed:
         return Status(name, "", "absent", f"{name} is not installed")
     state = _state.get(name) or ("waiting" if _chosen(name, names) else "off")
-    text = _reason.get(name) or (_OF_SERVERS if name in SERVERS else _OF_FRAMEWORKS)[state]
+    texts = _OF_SERVERS if name in SERVERS else _OF_FRAMEWORKS if name in FRAMEWORKS else _OF_LIBRARIES
+    text = _reason.get(name) or texts[state]
     oldest = OLDEST.get(name, ())
     if _numbers(installed) < oldest:
         text += f"; supported from {'.'.join(map(str, oldest))} on"
     return Status(name, installed, state, f"{name} {installed}: {text}")
+
+
+def _installed(name: str) -> str:
+    """The version of what an integration is for, or "" where it is not there."""
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415  only when asked
+
+    if name in sys.stdlib_module_names:
+        return sys.version.split()[0]
+    for distribution in _DISTRIBUTIONS.get(name, (name,)):
+        try:
+            return version(distribution)
+        except PackageNotFoundError:
+            continue
+    return ""
 
 
 def _numbers(version: str) -> tuple[int, ...]:
@@ -352,6 +399,12 @@ _OF_FRAMEWORKS = {
     "hooked": "recorded in this process",
     "waiting": "recorded by `pitstop run`, or by pitstop.instrument(app)",
     "off": "left out by the settings instrument or enabled; pitstop.instrument(app) records it where enabled",
+    "failed": "not recorded",
+}
+_OF_LIBRARIES = {
+    "hooked": "recorded in this process",
+    "waiting": "recorded by `pitstop run`, or from pitstop.init() on",
+    "off": "left out by the settings instrument or enabled",
     "failed": "not recorded",
 }
 _OF_SERVERS = {

@@ -77,9 +77,7 @@ def file_call(name: str, status: int | None, start_ns: int) -> Filed:
     end_ns = now_ns()
     try:
         outcome = ERROR if status is None else OUTCOMES[status]
-        leaf(HTTP_CLIENT, name, outcome, start_ns, end_ns, 0, line_attrs())
-        op = get_current()
-        children = None if op is None else (op.root or op).children
+        children = leaf(HTTP_CLIENT, name, outcome, start_ns, end_ns, 0, line_attrs())
         if children and children[-1][_START_NS] == start_ns:
             return children, len(children) - 1, start_ns
     except Exception:  # noqa: BLE001  the host goes on

@@ -14,12 +14,10 @@ from typing import TYPE_CHECKING, Any
 from pitstop.instrument import replacing
 from pitstop.instrument.queries import (
     ATTACHED,
-    COMMIT,
     ERROR,
     OK,
-    ROLLBACK,
     Driver,
-    more,
+    Readings,
     recording,
     timed_connect,
     timed_connect_async,
@@ -35,7 +33,8 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 DRIVER = Driver("postgresql", POSTGRESQL)
-_READING = "_pitstop"  # on a server-side cursor: where its statement was filed
+_OWN = "__pitstop_original__"  # on our `connect`: psycopg's
+_readings = Readings()
 
 
 def _execute(execute: Any) -> Any:
@@ -82,7 +81,7 @@ def _declare(declare: Any) -> Any:
         except BaseException:
             DRIVER.filed(query, ERROR, start_ns, 0, self)
             raise
-        setattr(self, _READING, DRIVER.filed(query, OK, start_ns, 0, self))
+        _readings.keep(self, DRIVER.filed(query, OK, start_ns, 0, self))
         return result
 
     return recorded
@@ -94,9 +93,7 @@ def _fetch(fetch: Any) -> Any:
     def recorded(self: Any, *args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         start_ns = perf_counter_ns()
         rows = yield from fetch(self, *args, **kwargs)
-        reading = getattr(self, _READING, None)
-        if reading is not None:
-            more(reading, len(rows), perf_counter_ns() - start_ns)
+        _readings.add(self, len(rows), perf_counter_ns() - start_ns)
         return rows
 
     return recorded
@@ -165,28 +162,27 @@ def _copy_async(copy: Any) -> Any:
 
 
 def _command(run: Any) -> Any:
-    """For the generator of the commands that psycopg sends by itself: of them, COMMIT and ROLLBACK are recorded.
+    """For the generator of the commands that psycopg sends by itself: COMMIT, ROLLBACK, SAVEPOINT ….
 
-    BEGIN goes with the first statement and is part of its time; the others have names that count up.
+    BEGIN goes with the first statement and is part of its time; CLOSE and DEALLOCATE have names that count up.
     """
 
     def recorded(self: Any, command: Any, *args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        name = _ENDS.get(command.rpartition(b";")[2]) if type(command) is bytes else None
-        if name is None or not recording():
+        if type(command) is not bytes or command.startswith(_UNTOLD) or not recording():
             return (yield from run(self, command, *args, **kwargs))
         start_ns = perf_counter_ns()
         try:
             result = yield from run(self, command, *args, **kwargs)
         except BaseException:
-            DRIVER.named(name, ERROR, start_ns)
+            DRIVER.filed(command, ERROR, start_ns, 0)
             raise
-        DRIVER.named(name, OK, start_ns)
+        DRIVER.filed(command, OK, start_ns, 0)
         return result
 
     return recorded
 
 
-_ENDS = {b"COMMIT": COMMIT, b"ROLLBACK": ROLLBACK}
+_UNTOLD = (b"BEGIN", b"CLOSE", b"DEALLOCATE")
 
 _POINTS: tuple[replacing.Point, ...] = (
     ("Cursor", "execute", _execute),
@@ -245,7 +241,7 @@ def detach(module: ModuleType) -> None:
         replacing.detach(owner, points)
     host: Any = module
     for kind in (host.Connection, host.AsyncConnection):
-        own = getattr(vars(kind)["connect"], _READING, None)
+        own = getattr(vars(kind)["connect"], _OWN, None)
         if own is not None:
             kind.connect = own
     host.connect = host.Connection.connect
@@ -255,8 +251,8 @@ def detach(module: ModuleType) -> None:
 def _hook_connect(kind: Any, timed: Any) -> None:
     """Record the class method `connect` of `kind`, which its subclasses inherit."""
     own = vars(kind)["connect"]
-    if hasattr(own, _READING):
+    if hasattr(own, _OWN):
         return
     replacement = classmethod(functools.wraps(own.__func__)(timed(DRIVER, own.__func__)))
-    setattr(replacement, _READING, own)
+    setattr(replacement, _OWN, own)
     kind.connect = replacement

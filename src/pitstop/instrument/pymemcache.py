@@ -35,8 +35,6 @@ def _recorded(original: Any, name_at: int, file: Callable[[tuple[Any, ...], Any,
         if not RECORDER.on:
             return original(self, *args, **kwargs)
         start_ns = _now()
-        if args and hasattr(args[0], "__next__"):  # an iterable that can be read once
-            args = (list(args[0]), *args[1:])
         response, error = None, True
         try:
             response = original(self, *args, **kwargs)
@@ -56,12 +54,7 @@ def _recorded(original: Any, name_at: int, file: Callable[[tuple[Any, ...], Any,
 
 
 def _file_fetched(args: tuple[Any, ...], response: Any, name: str, start_ns: int) -> None:
-    if name in ("GET", "GETS"):
-        keys = args[1]
-        wanted = len(keys) if hasattr(keys, "__len__") else len(response)
-        outcome = HIT if response and len(response) >= wanted else MISS
-    else:
-        outcome = OK
+    outcome = (HIT if response and len(response) >= len(args[1]) else MISS) if name in ("GET", "GETS") else OK
     leaf(CACHE, name, outcome, start_ns, _now(), 0, line_attrs(ATTRS))
 
 

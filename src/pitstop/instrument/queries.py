@@ -34,6 +34,7 @@ ROLLBACK = "ROLLBACK"
 WAITED = "database connection"  # of a pool that had none to give
 CONNECTED = "new database connection"
 WAITED_NS = 1_000_000  # below it a pool has given what it had: bookkeeping, no wait
+_READINGS = 1000  # cursors remembered at a time
 _LONGEST_BYTES = 20_000  # of a text in bytes that are decoded: more than is looked at
 
 ATTACHED: set[str] = set()
@@ -59,7 +60,7 @@ class Driver:
                 attrs = CALLER.get() or attrs
             if type(text) is not str:
                 text = text_of(text, context)
-            children = leaf(DB, self.statements[text], outcome, start_ns, end_ns, rows if rows > 0 else 0, attrs)
+            children = leaf(DB, self.statements[text], outcome, start_ns, end_ns, rows if rows > 0 else 0, attrs)  # noqa: FURB136  half the time
             if children:
                 return children, len(children) - 1, start_ns
         except Exception:  # noqa: BLE001  the host goes on
@@ -91,6 +92,22 @@ def more(reading: Reading, rows: int, spent_ns: int) -> None:
     kind, name, outcome, start_ns, end_ns, nbytes, attrs, parent_ns = children[at]
     if start_ns == begun_ns:  # another thread may have added one in between
         children[at] = (kind, name, outcome, start_ns, end_ns + spent_ns, nbytes + rows, attrs, parent_ns)
+
+
+class Readings(dict[int, "Reading | None"]):
+    """Where the statements of cursors were filed that have no room for a mark of ours, by the cursors' ids."""
+
+    def keep(self, cursor: object, reading: Reading | None) -> None:
+        """Remember it, in the place of what an earlier cursor left."""
+        if len(self) >= _READINGS:
+            self.clear()
+        self[id(cursor)] = reading
+
+    def add(self, cursor: object, rows: int, spent_ns: int) -> None:
+        """`more` for what `cursor` has read."""
+        reading = self.get(id(cursor))
+        if reading is not None:
+            more(reading, rows, spent_ns)
 
 
 def text_of(query: Any, context: Any) -> str:

@@ -6,22 +6,24 @@ import sys
 from typing import Any
 
 from pitstop.instrument import replacing, tasks
-from pitstop.instrument.live import fault, flush_at_end
+from pitstop.instrument.live import flush_at_end
 from pitstop.record.recorder import RECORDER
 
 
 def _enqueue(original: Any) -> Any:
-    """For ``Queue._enqueue_job(job, …)``, by which every job without unmet dependencies is saved and pushed."""
+    """For ``Queue._enqueue_job(job, …)``, by which every job without unmet dependencies is saved and pushed.
+
+    And for ``schedule_job``, which saves one that is pushed later, by a worker.
+    """
 
     def enqueue_recorded(self: Any, job: Any, *args: Any, **kwargs: Any) -> Any:
         if not RECORDER.on:
             return original(self, job, *args, **kwargs)
         start_ns, failed = tasks.now_ns(), True
-        try:
-            if isinstance(job.meta, dict):
-                tasks.send_along(job.meta, start_ns)
-        except Exception:  # noqa: BLE001  the host goes on
-            fault("rq.enqueue")
+        meta = _meta(job)
+        if tasks.only_moved(meta):
+            return original(self, job, *args, **kwargs)
+        tasks.send_along(meta, start_ns)
         try:
             answer = original(self, job, *args, **kwargs)
             failed = False
@@ -38,7 +40,7 @@ def _perform(original: Any) -> Any:
     def perform_recorded(self: Any) -> Any:
         if not RECORDER.on:
             return original(self)
-        meta = self.meta if isinstance(self.meta, dict) else {}
+        meta = _meta(self)
         span = tasks.begin(_name(self), meta.get(tasks.TRACEPARENT), meta.get(tasks.SENT))
         try:
             result = original(self)
@@ -49,6 +51,15 @@ def _perform(original: Any) -> Any:
         return result
 
     return perform_recorded
+
+
+def _meta(job: Any) -> dict[str, object]:
+    """What travels with `job`, and may be added to."""
+    try:
+        meta = job.meta
+    except Exception:  # noqa: BLE001  what was sent cannot be read here
+        return {}
+    return meta if isinstance(meta, dict) else {}
 
 
 def _name(job: Any) -> str:
@@ -72,7 +83,11 @@ def _perform_job(original: Any) -> Any:
 
 
 POINTS = {
-    "rq.queue": (("Queue", "_enqueue_job", _enqueue), ("Queue", "enqueue_job", _enqueue)),
+    "rq.queue": (
+        ("Queue", "schedule_job", _enqueue),
+        ("Queue", "_enqueue_job", _enqueue),
+        ("Queue", "enqueue_job", _enqueue),
+    ),
     "rq.job": (("Job", "perform", _perform),),
     "rq.worker": (("Worker", "perform_job", _perform_job), ("BaseWorker", "perform_job", _perform_job)),
     "rq.worker.base": (("BaseWorker", "perform_job", _perform_job), ("Worker", "perform_job", _perform_job)),
@@ -83,7 +98,7 @@ def attach(module: Any) -> None:
     """Record what `module`, one of `POINTS`, enqueues or runs."""
     points = POINTS[module.__name__]
     if module.__name__ == "rq.queue":  # before 2.0 there is but one of the two
-        points = points[:1] if hasattr(module.Queue, "_enqueue_job") else points[1:]
+        points = points[:2] if hasattr(module.Queue, "_enqueue_job") else (points[0], points[2])
     if module.__name__ == "rq.worker" and "rq.worker.base" in sys.modules:  # since 3.0 a package
         return
     replacing.attach(module, points)

@@ -52,6 +52,14 @@ def send_along(fields: MutableMapping[str, object], start_ns: int) -> None:
         fault("tasks.send_along")
 
 
+def only_moved(fields: MutableMapping[str, object]) -> bool:
+    """Whether a worker moves a message on that was published before: it is due from now on, and published once."""
+    if SENT not in fields or get_current() is not None:
+        return False
+    fields[SENT] = time()
+    return True
+
+
 def published(task: str, start_ns: int, *, failed: bool = False) -> None:
     """File that `task` was handed to its queue, or could not be."""
     if RECORDER.on:

@@ -1,8 +1,8 @@
 """What is kept of an exception: its type, where it came from, and what the code itself says of it. No values.
 
-The message keeps only pieces that the code spells out: string constants and names of the innermost frames, and what
-CPython's own messages are made of; ``…`` stands for what was filled in. Failures are grouped by type and functions of
-the host's own code, not by lines, so that a deploy that moves lines keeps the group.
+The message keeps only pieces that the code spells out: string constants and names of the function that raised, and
+what CPython's own messages are made of; ``…`` stands for what was filled in. Failures are grouped by type and functions
+of the host's own code, not by lines, so that a deploy that moves lines keeps the group.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ MOST_WALKED = 5000  # frames of a traceback that are looked at
 MOST_CAUSES = 5
 MOST_CHARACTERS = 500  # of a message
 SHORTEST_PIECE = 3  # a shorter one is found in values by chance
-SPELLING_FRAMES = 5  # innermost frames whose constants may be in the message
 MOST_PIECES = 500
 GAP = "…"
 
@@ -134,7 +133,7 @@ def _message(error: BaseException, frames: list[tuple[CodeType, int]]) -> str:
         from pitstop.record.scrub import scrubbed  # noqa: PLC0415  only where it was asked for
 
         return scrubbed(text)
-    return spelled_out(text, [code for code, _ in frames[-SPELLING_FRAMES:]])
+    return spelled_out(text, [code for code, _ in frames[-1:]])
 
 
 def _text(error: BaseException) -> str:

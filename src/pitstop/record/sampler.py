@@ -4,6 +4,7 @@ On-CPU time is measured, not sampled: a thread's CPU clock tells how much it has
 filed under the stack that it is next found computing in. The clock is read by the kernel's id of the thread: for a
 thread that has ended that is an error, while `time.pthread_getcpuclockid` may crash, and ``/proc`` takes ten times as
 long. A clock that stands still tells, too, that the thread has not run: its stack is the one it had, and is not read.
+Of a thread that waits for work not even the clock is read each time, as long as its innermost frames are the same.
 Threads that `threading` does not know, such as a server's in Rust, have no id we could ask for, and no CPU time.
 """
 
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 
     Sample = tuple[Operation | None, str, Stack, int]
 
-CONFIRM_NS = 30_000  # of computing within a moment; waking up by itself, as those do that wait for the lock, takes less
+WAKING_NS = 30_000  # of CPU: waking up every 5 ms, as threads do that wait for the interpreter, takes less
+SURE_EVERY = 8  # looks the clock of an idle thread is read: another wait may have frames at the same places
 BUSY = 0.9  # of the time since the last look on a CPU is computing without a doubt
 CPU_CLOCKS = sys.platform == "linux"
 
@@ -33,13 +35,19 @@ CPU_CLOCKS = sys.platform == "linux"
 class _Thread:
     """What is known of a thread from one look to the next. `moved` stands in for a clock where there is none."""
 
-    __slots__ = ("clock", "cpu_ns", "moved", "native_id", "op", "owed_ns", "stack")
+    __slots__ = ("at", "below", "clock", "cpu_ns", "idle", "moved", "native_id", "op", "owed_ns", "stack", "top")
 
     def __init__(self) -> None:
         self.native_id = self.clock = self.cpu_ns = self.owed_ns = 0
+        self.top = self.at = self.below = 0
+        self.idle = False
         self.moved = False
         self.stack: Stack | None = None
         self.op: Operation | None = None
+
+    def stands_in(self, frame: FrameType) -> bool:
+        """Whether its innermost frames are those that were read last; not sure, others may have taken their places."""
+        return self.top == id(frame) and self.at == frame.f_lasti and self.below == id(frame.f_back)
 
 
 class Sampler:
@@ -47,6 +55,7 @@ class Sampler:
 
     def __init__(self, beat: Beat | None) -> None:
         self.me = 0
+        self.looks = 0
         self.threads: dict[int, _Thread] = {}
         self.doubtful: list[_Thread] = []
         self.known_ids: dict[int, int] = {}  # the kernel's, where that of `threading` is none or, after a fork, wrong
@@ -59,6 +68,8 @@ class Sampler:
         samples: list[Sample] = []
         doubtful = self.doubtful = []
         threads = self.threads
+        self.looks += 1
+        trust = self.looks % SURE_EVERY
         frames = sys._current_frames()  # noqa: SLF001  documented for such use
         for ident, frame in frames.items():
             if ident == self.me:
@@ -66,6 +77,8 @@ class Sampler:
             thread = threads.get(ident)
             if thread is None:
                 thread = threads[ident] = _Thread()
+            elif thread.idle and trust and thread.stands_in(frame):
+                continue
             native_id = self.known_ids.get(ident)
             if native_id is None:
                 known = named.get(ident)
@@ -73,7 +86,7 @@ class Sampler:
             used_ns = self._cpu_used(thread, native_id)
             stack = thread.stack
             ran = used_ns > 0
-            if stack is None or used_ns:
+            if stack is None or (used_ns and not (0 < used_ns < WAKING_NS and thread.stands_in(frame))):
                 stack = self._read(thread, ident, frame)
                 ran = ran or thread.moved
             if stack.ours:
@@ -82,12 +95,11 @@ class Sampler:
             op = thread.op
             if ran or (op is not None and not (op.root or op).end_ns):
                 samples.append((op, WALL, stack, elapsed_ns))
-            if used_ns > 0:
+            if used_ns >= BUSY * elapsed_ns:
+                samples.append((op, CPU, stack, used_ns))
+            elif used_ns > 0:
                 thread.owed_ns += used_ns
-                if used_ns >= BUSY * elapsed_ns:
-                    samples.append((op, CPU, stack, thread.owed_ns))
-                    thread.owed_ns = 0
-                elif not stack.waits:
+                if not stack.waits:
                     doubtful.append(thread)
         if len(threads) >= len(frames):  # which have this thread, too: some have ended
             self.threads = {ident: thread for ident, thread in threads.items() if ident in frames}
@@ -122,6 +134,8 @@ class Sampler:
             op = running_task_of(beat.loop)
         thread.moved = not thread.clock and thread.stack is not None and thread.stack is not stack
         thread.stack, thread.op = stack, op
+        thread.idle = stack.ours or (stack.waits and op is None)
+        thread.top, thread.at, thread.below = id(frame), frame.f_lasti, id(frame.f_back)
         return stack
 
     def confirmed(self) -> list[Sample]:
@@ -132,7 +146,7 @@ class Sampler:
             if used_ns < 0:
                 continue
             thread.owed_ns += used_ns
-            if used_ns >= CONFIRM_NS and thread.stack is not None:
+            if used_ns >= WAKING_NS and thread.stack is not None:
                 samples.append((thread.op, CPU, thread.stack, thread.owed_ns))
                 thread.owed_ns = 0
         return samples

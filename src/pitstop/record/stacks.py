@@ -21,10 +21,12 @@ DEEPEST = 1000  # frames looked at, innermost first
 SHOWN_INNER = 100  # frames of a deeper stack that are shown: these and the outermost
 SHOWN_OUTER = 28
 LEFT_OUT = "(…)"
+COLLECTION = "garbage collection (gc)"
 LOCK = "wait for lock"  # the leaf of a thread that stands in front of a ``with lock:``
 
 _HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep  # noqa: PTH100, PTH120  pathlib is slow
 _THREADS = (os.path.join(_HERE, "rollup", "flusher.py"), os.path.join(_HERE, "record", "profiler.py"))  # noqa: PTH118
+_COLLECTIONS = os.path.join(_HERE, "instrument", "runtime.py")  # noqa: PTH118  told of each collection, in its thread
 _code = attrgetter("f_code")
 _at = attrgetter("f_lasti")
 
@@ -34,7 +36,7 @@ WAITS = frozenset(
         ("selectors.py", "select"), ("queue.py", "get"), ("thread.py", "_worker"), ("socket.py", "accept"),
         ("runners.py", "run"), ("base_events.py", "run_forever"), ("server.py", "run"), ("sync.py", "wait"),
         ("hub.py", "run"), ("threadpool.py", "run"), ("arbiter.py", "sleep"), ("subprocess.py", "_try_wait"),
-        ("popen_fork.py", "poll"), ("connection.py", "wait"),
+        ("popen_fork.py", "poll"), ("connection.py", "wait"), ("connection.py", "_recv"),
     }
 )  # fmt: skip
 """Files and functions at the top of a thread that waits for work: of the standard library, gunicorn, gevent, uvloop."""
@@ -57,11 +59,13 @@ class Stack:
         self.ours = codes[-1].co_filename in _THREADS
         frames = [
             label(code, lasti)
-            for at, (code, lasti) in enumerate(zip(codes, lastis, strict=True))
-            if not at or not code.co_filename.startswith(_HERE)
-        ]
+            for code, lasti in zip(codes, lastis, strict=True)
+            if not code.co_filename.startswith(_HERE)
+        ] or [label(top, lastis[0])]
         own = next((at for at, code in enumerate(codes) if OWN[code.co_filename]), 0)
         self.place = label(codes[own], lastis[own])
+        if top.co_filename == _COLLECTIONS:
+            frames.insert(0, COLLECTION)
         if _enters(top, lastis[0]):
             frames.insert(0, f"{LOCK} ({self._line_of(frames[0])})")
         if len(frames) > SHOWN_INNER + SHOWN_OUTER:

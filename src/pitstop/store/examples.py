@@ -13,7 +13,7 @@ PLAIN = (SAMPLE, INGESTED)
 """Reasons of traces that show the usual: they are kept shorter and give way first."""
 
 PLAIN_KEPT_S = 14 * 86_400
-THINNING = ((3600, 600), (86_400, 3600))
+THINNING = ((3600, 600), (86_400, 3600), (3 * 86_400, 6 * 3600))
 """Past such an age, one sample of a series and one error of a failure is enough for such an interval, seconds.
 
 Workers keep up to one sample a minute and route each: eight workers of 20 routes 230,000 a day.

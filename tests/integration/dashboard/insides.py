@@ -25,6 +25,7 @@ SERVICE = "shop"
 WORKER = "web-1:4412:f00d"
 XSS = '"><img src=x onerror=window.canary=3><script>window.canary=4</script>{{8*8}}'
 CHECKOUT, PRODUCT, MENU = "POST /checkout", "GET /product/{id}", "GET /menu"
+HEAVY, HEAVY_FRAMES = "GET /heavy", 50_000  # a profile as large as they come
 LINES = "SELECT line.id, line.price FROM line WHERE line.order_id = ?"
 ORDER = "SELECT orders.id, orders.total FROM orders WHERE orders.id = ?"
 PAID = "UPDATE orders SET paid = ? WHERE id = ?"
@@ -255,6 +256,9 @@ def _profiles(now: int, frames: int = 4000) -> Profiles:
     for number in range(frames // 12):
         tail = ";".join(f"f{(number * 7 + depth * 3) % 311} (shop/deep{depth}.py:{number % 97})" for depth in range(12))
         put(now - 600, "wall", PRODUCT, f"{top};{tail}", 1 + number % 3)
+    for number in range(HEAVY_FRAMES // 40):  # every frame below the first is another one
+        tail = ";".join(f"g{depth} (shop/heavy.py:{number})" for depth in range(40))
+        put(now - 600, "cpu", HEAVY, f"{top};{tail}", 1 + number % 5)
     return out
 
 

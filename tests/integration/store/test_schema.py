@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 import pitstop
-from pitstop.model import Match, StoreError, StoreUnavailableError, Window
+from pitstop.model import Match, StoreError, StoreUnavailableError, TraceMatch, Window
 from pitstop.rollup.codec import decode
 from pitstop.store.sqlite import SqliteStore, schema
 from pitstop.store.sqlite.read import segment_query
-from pitstop.store.sqlite.tiers import KEYS, ROLLUP_TIERS, SAMPLE_TIERS, Segment
+from pitstop.store.sqlite.tiers import KEYS, LISTS, ROLLUP_TIERS, SAMPLE_TIERS, TIERS, Segment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -156,6 +156,56 @@ def test_eight_processes_meet_a_file_of_schema_1(schema_1: str, make: Make, cloc
     store.close()
 
 
+@pytest.fixture
+def schema_2(path: str) -> str:
+    """A file that schema 2 wrote: what was known before stores kept the inside of requests."""
+    raw = sqlite3.connect(path)
+    raw.executescript((Path(__file__).parent / "schema_2.sql").read_text(encoding="utf-8"))
+    raw.close()
+    return path
+
+
+def test_a_file_of_schema_2_keeps_its_rows_and_takes_traces_errors_and_profiles(
+    schema_2: str, make: Make, clock: HandClock, settle: Settle, tmp_path: Path
+) -> None:
+    raw = sqlite3.connect(schema_2)
+    tables = [*(tier.name for tier in (*ROLLUP_TIERS, *SAMPLE_TIERS)), "event", "series", "worker"]
+    before = {table: raw.execute(f"SELECT * FROM {table}").fetchall() for table in tables}
+    raw.close()
+    with pytest.raises(StoreError, match="old schema 2; run 'pitstop storage migrate'"):
+        SqliteStore(schema_2, readonly=True).services()
+    store = SqliteStore(schema_2, clock=clock)
+    assert store.services() == ["shop"]
+    fresh = SqliteStore(str(tmp_path / "fresh.db"), clock=clock)
+    fresh.services()
+    assert listing(schema_2) == listing(fresh.path)
+    raw, wanted = sqlite3.connect(schema_2), sqlite3.connect(fresh.path)
+    for _, table in (entry for entry in listing(fresh.path) if entry[0] == "table"):
+        assert (
+            raw.execute(f"PRAGMA table_info({table})").fetchall()
+            == wanted.execute(f"PRAGMA table_info({table})").fetchall()
+        )
+    assert {table: raw.execute(f"SELECT * FROM {table}").fetchall() for table in tables} == before
+    assert raw.execute("PRAGMA user_version").fetchone() == (3,)
+    assert raw.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    raw.close()
+    wanted.close()
+    got = make.answer(store, make.NOON - 70 * 3600, make.NOON)
+    assert {series.name: total[0] for series, total in got.items()} == {"a": 14, "b": 10, "SELECT ?": 10}
+    inside = {
+        "traces": make.traces([{}]),
+        "errors": make.errors([{}]),
+        "profiles": make.profiles([(make.NOON, "a", 1)]),
+    }
+    store.append(make.batch(worker="new", **inside))
+    clock.pass_s(7200)
+    settle(store)
+    make.check_row_numbers(schema_2)
+    assert len(store.traces(Window(make.NOON, make.NOON + 1), TraceMatch())) == 1
+    store.close()
+    fresh.close()
+
+
 def test_a_file_that_is_being_made_is_no_store_yet_for_a_reader(path: str) -> None:
     raw = sqlite3.connect(path)
     raw.execute("PRAGMA journal_mode=WAL")
@@ -252,6 +302,15 @@ def test_eight_processes_start_on_an_empty_file(path: str) -> None:
         store.close()
 
 
+def test_names_of_a_kind_are_found_without_a_look_at_long_statements(sqlite_store: SqliteStore) -> None:
+    for condition, index in (
+        ("kind = 'db' AND parent = 'GET /'", "COVERING INDEX series_of_kind (kind=? AND parent=?)"),
+        ("service = 'shop' AND kind = 'http'", "COVERING INDEX series_of_kind (kind=?)"),
+        ("name = 'GET /' AND kind = 'http'", "COVERING INDEX series_identity (name=? AND kind=?)"),
+    ):
+        assert index in explained(sqlite_store, f"SELECT id FROM series WHERE {condition}", ())
+
+
 def explained(store: SqliteStore, query: str, parameters: Sequence[object]) -> str:
     with store._connections.read() as connection:
         return " | ".join(row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {query}", parameters))
@@ -262,21 +321,26 @@ def test_reads_of_every_tier_use_the_primary_key(sqlite_store: SqliteStore, tier
     segment = Segment(tier, 1_790_000_000, 1_790_000_000 + tier.step_s * 10)
     for ids in (None, [3], list(range(1, 100))):
         plan = explained(sqlite_store, *segment_query(segment, ids, hist=True))
-        assert f"SEARCH {tier.name} USING PRIMARY KEY (ts>? AND ts<?)" in plan
+        used = f"INDEX sqlite_autoindex_{tier.name}_1" if tier.packed else "PRIMARY KEY"
+        assert f"SEARCH {tier.name} USING {used} (ts>? AND ts<?)" in plan
         assert "SCAN" not in plan
+    plan = explained(sqlite_store, *segment_query(segment, [3], hist=True, kind="http"))
+    assert f"{tier.name}_of_kind (kind=? AND ts>? AND ts<?)" in plan or not tier.packed
 
 
-@pytest.mark.parametrize("table", [*(tier.name for tier in (*ROLLUP_TIERS, *SAMPLE_TIERS)), "event"])
+@pytest.mark.parametrize("table", [*TIERS, *LISTS])
 def test_prunes_and_newest_rows_use_the_primary_key(sqlite_store: SqliteStore, table: str) -> None:
     key = KEYS[table]
+    packed = table in TIERS and TIERS[table].packed
+    used = f"INDEX sqlite_autoindex_{table}_1" if packed else "PRIMARY KEY"
     for query, parameters in (
         (f"DELETE FROM {table} WHERE ts < ?", (5,)),
         (f"DELETE FROM {table} WHERE ({key}) < ({', '.join('5' for _ in key.split(','))})", ()),
         (f"SELECT {key} FROM {table} WHERE ts < ? ORDER BY {key} LIMIT 1 OFFSET ?", (5, 10)),
     ):
         plan = explained(sqlite_store, query, parameters)
-        assert f"SEARCH {table} USING PRIMARY KEY (" in plan
+        assert f"SEARCH {table} USING {used} (" in plan.replace("COVERING ", "")
         assert "SCAN" not in plan
         assert "TEMP B-TREE" not in plan
     assert "TEMP B-TREE" not in explained(sqlite_store, f"SELECT * FROM {table} ORDER BY ts DESC LIMIT 10", ())
-    assert "USING PRIMARY KEY" in explained(sqlite_store, f"SELECT max(ts) FROM {table}", ())
+    assert f"USING {used}" in explained(sqlite_store, f"SELECT max(ts) FROM {table}", ()).replace("COVERING ", "")

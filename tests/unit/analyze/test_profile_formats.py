@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import time
 from typing import Any
 
 import pytest
@@ -12,7 +11,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pitstop.analyze import folded, pprof, speedscope
+from pitstop.analyze import flame_graph, folded, pprof, speedscope
 from pitstop.analyze.profile_formats import _varint, frame
 from pitstop.model import Profiles, Window
 
@@ -139,15 +138,9 @@ def test_an_empty_profile_is_still_a_file_that_can_be_read(profile_message: Any)
     assert json.loads(speedscope(Profiles(), "shop"))["profiles"][0]["samples"] == []
 
 
-def test_time_grows_with_the_frames_and_not_with_their_square(stacks: Any) -> None:
-    def took_s(number: int) -> float:
+def test_work_grows_with_the_frames_and_not_with_their_square(stacks: Any, calls_of: Any) -> None:
+    def calls(number: int) -> int:
         found = stacks({";".join(f"f{i // 50}_{depth} (m.py:{i})" for depth in range(20)): 1 for i in range(number)})
-        best = 9.0
-        for _ in range(3):
-            start = time.perf_counter()
-            pprof(found, WINDOW)
-            speedscope(found, "shop")
-            best = min(best, time.perf_counter() - start)
-        return best
+        return int(calls_of(lambda: (pprof(found, WINDOW), speedscope(found, "shop"), flame_graph(found))))
 
-    assert took_s(1600) < 48 * took_s(100)  # 16 times the frames; a square would be 256
+    assert calls(800) < 10 * calls(100)  # 8 times the frames; a square would be 64

@@ -102,3 +102,13 @@ def test_the_hint_follows_what_the_statement_says_of_its_author(recorded: Any, s
     recorded.add(1000, statement, [0.1], kind="n_plus_one", parent="GET /orders", outcome="", nbytes=9)
     (row,) = n_plus_one(recorded.store, WINDOW)
     assert words in row.hint
+
+
+def test_the_top_ones_are_those_that_all_of_them_begin_with(recorded: Any) -> None:
+    for i in range(30):
+        for route in ("GET /a", f"GET /{i % 3}"):
+            ran(recorded, f"SELECT {i}", [0.001 * (i * 7 % 30 + 1), 0.002 * i + 0.001], route=route)
+    every = queries(recorded.store, WINDOW)
+    assert len(every) == 30
+    assert queries(recorded.store, WINDOW, top=7) == every[:7]
+    assert queries(recorded.store, WINDOW, top=100) == every

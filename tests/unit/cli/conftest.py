@@ -144,6 +144,21 @@ def insides_url(store_url: str) -> str:
 
 
 @pytest.fixture
+def wide_trace(store_url: str) -> int:
+    """A trace of so many different spans, each longer than the one before."""
+    store, now = open_store(store_url), int(time.time())
+    traces, _, _ = kept(now)
+    one = Traces()
+    spans = [Span(i + 1, 0, "function", f"step {i}", "ok", i * 1_000_000, i * 1_000, 0, None) for i in range(300)]
+    for column in Traces.__slots__:
+        getattr(one, column).append(getattr(traces, column)[0])
+    one.trace_id[0], one.spans[0], one.left_out[0], one.body[0] = "77" * 16, 300, 3, encode_spans(spans)
+    store.append(Batch("host:4711:3", 0, traces=one))
+    store.close()
+    return len(spans)
+
+
+@pytest.fixture
 def pitstop(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Callable[..., Ran]:
     """Run ``pitstop …`` here, in an empty folder and without settings of the environment."""
     monkeypatch.chdir(tmp_path)

@@ -99,6 +99,25 @@ def test_a_waterfall_folds_what_repeats_and_names_code_lines_and_gaps(pitstop: A
     assert len([line for line in everything.splitlines() if "SELECT" in line or "db" in line]) >= 25
 
 
+def test_the_waterfall_of_a_failed_request_says_what_it_failed_with(pitstop: Any, insides_url: str) -> None:
+    text = pitstop("trace", "00f067aa", "--store", insides_url).out
+    assert f"▲ ValueError: total … is negative at {PLACE}" in text
+    assert "▲ db INSERT INTO x" in text
+
+
+def test_a_trace_of_many_different_spans_shows_the_longest_and_counts_the_rest(
+    pitstop: Any, store_url: str, wide_trace: int
+) -> None:
+    short = pitstop("trace", "77" * 16, "--store", store_url).out
+    assert len(short.splitlines()) < 90
+    assert "function step 299" in short
+    assert "function step 1 " not in short
+    assert f"… and {wide_trace + 1 - 60} lines of shorter spans" in short
+    everything = pitstop("trace", "77" * 16, "--store", store_url, "--all").out
+    assert all(f"step {i} " in everything for i in range(wide_trace))
+    assert "3 spans were not kept" in everything
+
+
 def test_a_trace_is_found_by_how_its_id_begins(pitstop: Any, insides_url: str) -> None:
     seen = printed(pitstop("trace", TRACE[:6].upper(), "--store", insides_url, "--json"))
     assert set(seen) == {"version", "trace"}

@@ -64,6 +64,8 @@ def test_every_answer_is_the_one_the_store_gives_directly(monkeypatch: pytest.Mo
     assert analyze.overview(read.totals(), WINDOW, "shop") == analyze.overview(store, WINDOW, "shop")
     assert analyze.routes(read.totals(), WINDOW, "shop") == analyze.routes(store, WINDOW, "shop")
     course = read.course()
+    assert analyze.overview(read.totals(), WINDOW, "shop") == analyze.overview(store, WINDOW, "shop"), "decoded at once"
+    assert read.route_rows(parts=True) == analyze.routes(store, WINDOW, "shop")
     assert analyze.trend(course, WINDOW, "shop", step_s=step_s) == analyze.trend(store, WINDOW, "shop", step_s=step_s)
     assert analyze.heatmap(course, WINDOW, "shop", step_s=step_s) == analyze.heatmap(
         store, WINDOW, "shop", step_s=step_s

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+import tracemalloc
 from time import perf_counter_ns
 
 import pytest
@@ -181,3 +182,78 @@ def test_the_governor_goes_by_what_the_probe_measures() -> None:
     governor = Governor(recorder, 0.01, probe=lambda: 2e-6)
     assert governor.account(4_000, 0.0, 1.0)["pitstop.request_cost_s"] == 2e-6
     assert recorder.spans_on
+
+
+def with_children(recorder: Recorder, n: int) -> None:
+    root = recorder.begin("http")
+    assert root is not None
+    root.name = "GET /"
+    for _ in range(n):
+        recorder.finish_child(child_of(root))
+    recorder.finish(root, perf_counter_ns())
+
+
+def test_what_ended_below_roots_counts_for_the_capacity_and_is_dropped_before_roots_are() -> None:
+    recorder = recording()
+    for _ in range(1000):
+        with_children(recorder, 5)
+    drained = recorder.drain()
+    records = named(drained.records)
+    kept = sum(len(record.children or ()) for record in records)
+    assert len(records) == 1000
+    assert 3300 <= kept <= recorder.capacity - 680
+    assert drained.dropped == 5000 - kept
+    with_children(recorder, 5)
+    (after,) = named(recorder.drain().records)
+    assert len(after.children or ()) == 5
+
+
+def test_a_full_buffer_takes_less_than_a_mebibyte() -> None:
+    recorder = recording()
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        for _ in range(2000):
+            with_children(recorder, 20)
+        recorded(recorder, 5000)
+        taken = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert len(recorder.buffer) == recorder.capacity
+    assert taken < 1_300_000  # tracemalloc counts the allocator's own headers, too
+
+
+def test_many_children_wake_the_flusher_early() -> None:
+    recorder = recording()
+    nudges: list[bool] = []
+    recorder.nudge = nudges.append
+    for _ in range(500):
+        with_children(recorder, 5)
+    assert True in nudges
+
+
+def test_threads_below_one_root_lose_no_child_and_hand_over_none_twice() -> None:
+    recorder = recording(capacity=10**6)
+    root = recorder.begin("http")
+    assert root is not None
+    root.name = "GET /"
+
+    def work() -> None:
+        for _ in range(4000):
+            recorder.finish_child(child_of(root))
+
+    threads = [threading.Thread(target=work) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    recorder.finish(root, perf_counter_ns())
+    records = named(recorder.drain().records)
+    assert sum(len(record.children or ()) for record in records) == 24_000
+
+
+def test_recent_operations_are_remembered_without_what_was_below_them() -> None:
+    recorder = recording()
+    with_children(recorder, 5)
+    recorder.drain()
+    assert [record[9] for record in recorder.recent] == [None]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pitstop.model.columns import Profiles
 from pitstop.model.errors import StoreNewerError, StoreUnavailableError
 from pitstop.record.recorder import Recorder
 from pitstop.rollup import flusher as flusher_module
@@ -259,3 +260,42 @@ def test_after_stop_nothing_starts_again(rig: Rig) -> None:
     rig.flusher.running = False
     rig.record()
     assert not rig.flusher.running
+
+
+def test_profiles_traces_and_errors_are_written_with_their_batch(rig: Rig) -> None:
+    sampled = Profiles()
+    for column, value in zip(sampled.__slots__, ("wall", "GET /", 3, "shop", "a;b", 60, 10), strict=True):
+        getattr(sampled, column).append(value)
+    waiting = [sampled]
+    rig.flusher._profiles = lambda: waiting.pop() if waiting else Profiles()
+    rig.record()
+    assert rig.flusher.flush(5)
+    assert [batch.profiles.stack for batch in rig.ledger.batches if len(batch.profiles)] == [["a;b"]]
+    assert [batch.traces.name for batch in rig.ledger.batches] == [["GET /"]]
+
+
+def test_profiles_that_cannot_be_taken_cost_nothing_else(rig: Rig) -> None:
+    def fails() -> Profiles:
+        raise OSError("gone")
+
+    rig.flusher._profiles = fails
+    rig.record()
+    assert rig.flusher.flush(5)
+    assert rig.ledger.counts() == {"GET /": 1}
+
+
+def test_while_the_store_is_away_figures_wait_and_traces_beyond_the_limit_are_left_out(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flusher_module, "WAITING_BYTES", 25)
+    rig.recorder.nudge = None
+    rig.ledger.error = StoreUnavailableError("locked")
+    for i in range(5):
+        rig.record(f"GET /{i}")
+        assert not rig.flusher.flush(5)
+    rig.ledger.error = None
+    assert rig.flusher.flush(5)
+    assert rig.ledger.counts() == {f"GET /{i}": 1 for i in range(5)}
+    traces = sum(len(batch.traces) for batch in rig.ledger.batches)
+    assert 1 <= traces < 5
+    assert rig.flusher._left_out == 5 - traces

@@ -50,7 +50,7 @@ def checkpoint(request: Request, session: Changer) -> CheckpointOut:
 def rotate(request: Request, session: Changer) -> UpkeepOut:
     """One round of housekeeping now: fold tiers, delete what is past retention, return space."""
     desk = desk_of(request)
-    done = desk.store.upkeep()
+    done = desk.store.upkeep(retention_s=desk.retention_s)
     desk.answers.forget()
     _audit.info("%s ran housekeeping: %d rows folded, %d deleted", session.user, done.folded_rows, done.deleted_rows)
     return UpkeepOut(

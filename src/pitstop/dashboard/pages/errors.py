@@ -55,9 +55,11 @@ def error(
         answer = desk.answers.ask(view, ("error", fingerprint), lambda store: inside.error(store, view, fingerprint))
     except NotFoundError:
         return page(request, "error_missing.html", values, status=404)
+    one = max(answer.rows, key=lambda row: (bool(row.stack), row.last_s))
     values |= {
+        "title": one.type,
         "answer": answer,
-        "one": max(answer.rows, key=lambda row: (bool(row.stack), row.last_s)),
+        "one": one,
         "seen": sum(row.count for row in answer.rows),
         "charts": {"course": charts.counts(answer.ts, answer.counts, answer.step_s, "errors", "bad")},
         "marks": charts.marks(desk.answers.events(view)),

@@ -9,12 +9,10 @@ from pitstop.analyze import compare
 from pitstop.analyze.breakdown import added_up
 from pitstop.dashboard import charts
 from pitstop.dashboard.access import page_reader
-from pitstop.dashboard.answers import FIRST_ROUTES
+from pitstop.dashboard.answers import FIRST_CAUSES, FIRST_ROUTES
 from pitstop.dashboard.desk import desk_of
 from pitstop.dashboard.pages.frame import Reader, Viewed, frame
 from pitstop.dashboard.render import page
-
-FIRST_CAUSES = 4  # statements, repetitions and errors named on this page
 
 router = APIRouter(dependencies=[Depends(page_reader)])
 
@@ -30,7 +28,7 @@ def overview(request: Request, session: Reader, view: Viewed) -> Response:
         "sparks": answer.sparks,
         "shares": {row.route: charts.shares(row.breakdown) for row in answer.rows},
         "all_shares": charts.shares(added_up({row.route: row.breakdown for row in answer.rows if row.breakdown})),
-        "queries": answer.queries[:FIRST_CAUSES],
+        "queries": answer.queries,
         "repeated": answer.repeated[:FIRST_CAUSES],
         "errors": answer.errors[:FIRST_CAUSES],
         "delta": compare(answer.now.stats, answer.base.stats) if answer.base else None,

@@ -7,9 +7,11 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response  # noqa: TC002  FastAPI reads the annotations
 
+from pitstop.analyze.units import cut_middle
 from pitstop.dashboard import charts, inside
 from pitstop.dashboard.access import page_reader
 from pitstop.dashboard.desk import desk_of
+from pitstop.dashboard.kinds import short_statement
 from pitstop.dashboard.pages.frame import Reader, Viewed, frame
 from pitstop.dashboard.render import page
 from pitstop.dashboard.view import LONGEST_NAME, LONGEST_STATEMENT
@@ -56,5 +58,10 @@ def query(request: Request, session: Reader, view: Viewed, statement: Statement)
         "latency": charts.latency(answer.detail.trend, None, ""),
         "traffic": charts.traffic(answer.detail.trend),
     }
-    values |= {"answer": answer, "row": answer.detail.row, "charts": drawn}
+    values |= {
+        "title": cut_middle(short_statement(statement), 80),
+        "answer": answer,
+        "row": answer.detail.row,
+        "charts": drawn,
+    }
     return page(request, "query.html", values | {"marks": charts.marks(desk.answers.events(view))})

@@ -9,6 +9,7 @@ from starlette.responses import Response  # noqa: TC002  FastAPI reads the annot
 
 from pitstop import analyze
 from pitstop.analyze.loading import hint
+from pitstop.analyze.units import duration_text
 from pitstop.dashboard import charts, inside, waterfall
 from pitstop.dashboard.access import page_reader
 from pitstop.dashboard.desk import base_of, desk_of
@@ -62,7 +63,7 @@ def traces(request: Request, session: Reader, view: Viewed, wanted: Wanted) -> R
     """The list."""
     answers = desk_of(request).answers
     answer = answers.ask(view, ("traces", wanted), lambda store: inside.traces(store, view, wanted))
-    names = [row.route for row in answers.routes(view).rows]
+    names = answers.ask(view, ("route names",), lambda store: inside.route_names(store, view))
     values = frame(request, session, view, current="traces", title="Traces", compares=False) | {
         "rows": answer.rows,
         "bars": charts.bars(answer.histogram),
@@ -104,6 +105,7 @@ def trace(
     at = base_of(request)
     links = {"db": f"{at}/query{with_more(view)}statement=", "http": f"{at}/route{with_more(view)}route="}
     values |= {
+        "title": f"{tree.route} took {duration_text(tree.duration_s)}",
         "tree": tree,
         "root": tree.parts[0],
         "usual_s": answers.ask(view, ("usual", id), usual),

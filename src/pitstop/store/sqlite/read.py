@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from pitstop.model.window import Window
 
+_FEW_SERIES = 1000
 _COLUMNS = "ts, series, count, sum_ns, min_ns, max_ns, nbytes"
 
 
@@ -64,15 +65,18 @@ def segment_query(
         columns = f"ts, n, numbers, {'hists' if hist else 'NULL'}"
         if ids is None:
             return f"SELECT {columns} {where}", [start, end]
-        of_kind = "" if kind is None else " AND kind IN (?, '')"
-        values: list[int | str] = [start, end, max(ids), min(ids), *([] if kind is None else [kind])]
-        return f"SELECT {columns} {where} AND +series <= ? AND last >= ?{of_kind}", values
+        packs = f"SELECT {columns} {where} AND +series <= ? AND last >= ?"
+        values: list[int | str] = [start, end, max(ids), min(ids)]
+        # packs that were made of an old file know no kind
+        return (packs, values) if kind is None else (f"{packs} AND kind IN (?, '')", [*values, kind])
     query = f"SELECT {_COLUMNS}, {'hist' if hist else chr(120) + chr(39) * 2} {where}"
     return query if ids is None else f"{query} AND +series IN ({','.join(map(str, ids))})", [start, end]
 
 
 def _series_of(connection: sqlite3.Connection, ids: set[int]) -> dict[int, Series]:
     query = "SELECT id, service, tenant, kind, name, parent, outcome FROM series"
+    if len(ids) <= _FEW_SERIES:
+        query += f" WHERE id IN ({','.join(map(str, ids))})"
     return {i: Series(*fields) for i, *fields in connection.execute(query) if i in ids}
 
 

@@ -154,7 +154,7 @@ def _differences(connection: sqlite3.Connection) -> list[str]:
         if name not in have:
             statements.append(sql)
             continue
-        changes = _column_changes(connection, name, sql)
+        changes = _column_changes(connection, name, sql, other_form=_has_rowid(have[name]) != _has_rowid(sql))
         statements += changes
         if len(changes) > 1 and changes[0].endswith("_old"):
             rebuilt.add(name)
@@ -166,11 +166,15 @@ def _differences(connection: sqlite3.Connection) -> list[str]:
     return statements
 
 
-def _column_changes(connection: sqlite3.Connection, table: str, sql: str) -> list[str]:
+def _has_rowid(sql: str) -> bool:
+    return "WITHOUT ROWID" not in sql
+
+
+def _column_changes(connection: sqlite3.Connection, table: str, sql: str, *, other_form: bool) -> list[str]:
     wanted = _reference().execute(f"PRAGMA table_info({table})").fetchall()
     have = connection.execute(f"PRAGMA table_info({table})").fetchall()
     names = {column[1] for column in have}
-    if [c[1] for c in sorted(wanted, key=lambda c: c[5]) if c[5]] != [
+    if other_form or [c[1] for c in sorted(wanted, key=lambda c: c[5]) if c[5]] != [
         c[1] for c in sorted(have, key=lambda c: c[5]) if c[5]
     ]:
         shared = ", ".join(column[1] for column in wanted if column[1] in names)

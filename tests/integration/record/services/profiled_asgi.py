@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 
 from fastapi import FastAPI
 
 app = FastAPI()
+waiting_now: list[asyncio.Event] = []
 
 
 def compute(seconds: float) -> int:
@@ -35,13 +37,18 @@ def sleeping() -> str:
 
 @app.get("/holding")
 async def holding() -> str:
+    while not waiting_now:  # noqa: ASYNC110  a request that waits must be there
+        await asyncio.sleep(0.005)
+    asyncio.get_running_loop().call_later(0.05, waiting_now.pop().set)  # it could go on then
     hold_the_loop(0.5)
     return "held"
 
 
 @app.get("/waiting")
 async def waiting() -> str:
-    await asyncio.sleep(0.1)
+    event = asyncio.Event()
+    waiting_now.append(event)
+    await event.wait()
     return "waited"
 
 
@@ -54,7 +61,8 @@ async def task() -> str:
     return "done"
 
 
-@app.get("/stuck")
-def stuck() -> str:
-    time.sleep(60)
-    return "never"
+@app.get("/collecting")
+def collecting() -> str:
+    kept = [[] for _ in range(100_000)]
+    gc.collect()
+    return str(len(kept))

@@ -29,7 +29,7 @@ class Flame {
     this.note = root.querySelector(".flame-note");
     this.tip = root.querySelector(".flame-tip");
     this.lay();
-    this.families = data.names.map(family);
+    this.families = new Map(); // of names that were drawn: most never are
     this.end = new AbortController();
     this.listen(this.end.signal);
     this.watch = new ResizeObserver(() => this.draw());
@@ -61,6 +61,12 @@ class Flame {
     }
   }
 
+  familyOf(name) {
+    let found = this.families.get(name);
+    if (!found) this.families.set(name, found = family(this.data.names[name]));
+    return found;
+  }
+
   path_(i) { const path = []; for (let at = i; at >= 0; at = this.up[at]) path.unshift(at); return path; }
 
   draw() {
@@ -85,7 +91,7 @@ class Flame {
     let drawn = 0;
     const box = (i, x, w, row, faded) => {
       pen.globalAlpha = faded ? 0.55 : 1;
-      pen.fillStyle = this.found?.has(name[i]) ? hit : this.diff ? this.shade(i) : depth[i] ? fills[this.families[name[i]]] : color("sunken");
+      pen.fillStyle = this.found?.has(name[i]) ? hit : this.diff ? this.shade(i) : depth[i] ? fills[this.familyOf(name[i])] : color("sunken");
       pen.fillRect(x, row * ROW, Math.max(w - 0.6, 0.6), ROW - 1);
       if (w > LEAST_TEXT) {
         pen.fillStyle = text;
@@ -107,7 +113,7 @@ class Flame {
         const w = value[one] * scale, x = (begin - from) * scale;
         if (w >= 0.5) { if (begin >= from) box(one, x, w, d, false); i += 1; }
         else { // all that falls on this pixel is a hair: go on at the next one
-          pen.globalAlpha = 0.6; pen.fillStyle = fills[this.families[name[one]]]; pen.fillRect(x, d * ROW, 0.6, ROW - 1);
+          pen.globalAlpha = 0.6; pen.fillStyle = fills[this.familyOf(name[one])]; pen.fillRect(x, d * ROW, 0.6, ROW - 1);
           i = Math.max(i + 1, this.first(row, from + (Math.floor(x) + 1) / scale, i));
         }
       }

@@ -10,6 +10,7 @@ CREATE TABLE series (
     seen_s INTEGER NOT NULL DEFAULT 0      -- lower bound of its newest row, raised when hours are folded
 );
 CREATE UNIQUE INDEX series_identity ON series (name, kind, parent, outcome, service, tenant);
+CREATE INDEX series_of_kind ON series (kind, parent, service, outcome, tenant);  -- names may be statements of 4 kB
 
 CREATE TABLE gauge (
     id INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -9,4 +9,5 @@ CREATE TABLE {name} (
     numbers BLOB NOT NULL DEFAULT x'',  -- see packs.py
     hists BLOB NOT NULL DEFAULT x'',
     PRIMARY KEY ({key})
-) WITHOUT ROWID;
+);  -- with rowid: else such rows stand in the inner pages of the tree, too, four to a page, and it is eight deep
+CREATE INDEX {name}_of_kind ON {name} (kind, ts, series, last);  -- steps over a route's many statements unread
