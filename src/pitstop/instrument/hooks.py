@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from pitstop.instrument.live import ATTACHED, NAMED
-from pitstop.model.errors import PitstopError
 from pitstop.record.recorder import RECORDER
 
 if TYPE_CHECKING:
@@ -21,15 +20,6 @@ if TYPE_CHECKING:
 
 AUTO = "auto"
 NONE = "none"
-
-
-class Status(NamedTuple):
-    """One integration: `state` is ``hooked``, ``waiting`` (for its import), ``failed``, ``off`` or ``absent``."""
-
-    name: str
-    version: str
-    state: str
-    text: str
 
 
 def _starlette(module: Any) -> None:
@@ -219,17 +209,14 @@ OLDEST = {
 }  # fmt: skip
 """The oldest versions that are supported: docs/instrument.md."""
 
-_DISTRIBUTIONS = {  # whose name is not the integration's
-    "opentelemetry": ("opentelemetry-api",),
-    "psycopg2": ("psycopg2", "psycopg2-binary"),
-    "django-orm": ("django",),
-}
-
 _WRITE_AT_THE_END = frozenset({"uvicorn.server", "hypercorn.asyncio.run", "hypercorn.trio.run"})
 """Hooks by which the last second is not lost: needed whatever is recorded."""
 
-_state: dict[str, str] = {}
-_reason: dict[str, str] = {}
+states: dict[str, str] = {}
+"""What became of an integration that was looked at: ``hooked``, ``failed`` or ``off``."""
+
+reasons: dict[str, str] = {}
+"""Why one failed."""
 
 
 class _Finder:
@@ -282,15 +269,16 @@ def _attach(name: str, module: ModuleType) -> None:
     try:
         patch(module)
     except Exception as error:  # noqa: BLE001  the host goes on without us
-        _state[integration] = "failed"
-        _reason[integration] = f"{name} cannot be hooked: {error!r}"
-        sys.stderr.write(f"pitstop: {integration} is not recorded: {_reason[integration]}\n")
+        states[integration] = "failed"
+        reasons[integration] = f"{name} cannot be hooked: {error!r}"
+        sys.stderr.write(f"pitstop: {integration} is not recorded: {reasons[integration]}\n")
     else:
-        _state.setdefault(integration, "hooked")
+        states.setdefault(integration, "hooked")
         ATTACHED.add(integration)
 
 
-def _chosen(integration: str, names: tuple[str, ...]) -> bool:
+def chosen(integration: str, names: tuple[str, ...]) -> bool:
+    """Whether the setting `names` has `integration`."""
     return NONE not in names and (AUTO in names or integration in names)
 
 
@@ -309,13 +297,13 @@ def install(names: tuple[str, ...] = (AUTO,), *, autostart: bool = False) -> Non
     wanted = frozenset(
         module
         for module, (integration, _) in HOOKS.items()
-        if _chosen(integration, names) or (module in _WRITE_AT_THE_END and NONE not in names)
+        if chosen(integration, names) or (module in _WRITE_AT_THE_END and NONE not in names)
     )
     NAMED.clear()
     NAMED.update(names)
     for name in INTEGRATIONS:
-        if not _chosen(name, names):
-            _state[name] = "off"
+        if not chosen(name, names):
+            states[name] = "off"
     _wait_for(wanted)
 
 
@@ -328,7 +316,7 @@ def install_inside(names: tuple[str, ...]) -> None:
     inside = frozenset(
         module
         for module, (integration, _) in HOOKS.items()
-        if integration not in FRAMEWORKS | SERVERS and _chosen(integration, names)
+        if integration not in FRAMEWORKS | SERVERS and chosen(integration, names)
     )
     _wait_for(inside.union(*waiting))
 
@@ -345,71 +333,3 @@ def _wait_for(wanted: frozenset[str]) -> None:
 def remove() -> None:
     """Wait for no more imports; what is patched stays until `uninstrument` or the end of the process."""
     sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, _Finder)]
-
-
-def status() -> list[Status]:
-    """What can be recorded here, and what is, for ``pitstop doctor``."""
-    names = (AUTO,) if _state else _setting()
-    return [_status(name, names) for name in INTEGRATIONS]
-
-
-def _setting() -> tuple[str, ...]:
-    """What `pitstop run` would attach to, started here; a wrong setting is told by others."""
-    try:
-        settings: Any = import_module("pitstop.app").load_settings()
-        chosen: tuple[str, ...] = settings.words("instrument")
-    except PitstopError:
-        return (AUTO,)
-    return chosen if settings.flag("enabled") else (NONE,)
-
-
-def _status(name: str, names: tuple[str, ...]) -> Status:
-    installed = _installed(name)
-    if not installed:
-        return Status(name, "", "absent", f"{name} is not installed")
-    state = _state.get(name) or ("waiting" if _chosen(name, names) else "off")
-    texts = _OF_SERVERS if name in SERVERS else _OF_FRAMEWORKS if name in FRAMEWORKS else _OF_LIBRARIES
-    text = _reason.get(name) or texts[state]
-    oldest = OLDEST.get(name, ())
-    if _numbers(installed) < oldest:
-        text += f"; supported from {'.'.join(map(str, oldest))} on"
-    return Status(name, installed, state, f"{name} {installed}: {text}")
-
-
-def _installed(name: str) -> str:
-    """The version of what an integration is for, or "" where it is not there."""
-    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415  only when asked
-
-    if name in sys.stdlib_module_names:
-        return sys.version.split()[0]
-    for distribution in _DISTRIBUTIONS.get(name, (name,)):
-        try:
-            return version(distribution)
-        except PackageNotFoundError:
-            continue
-    return ""
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    """The first two numbers of a version."""
-    return tuple(int(part) if part.isdecimal() else 0 for part in version.split(".")[:2])
-
-
-_OF_FRAMEWORKS = {
-    "hooked": "recorded in this process",
-    "waiting": "recorded by `pitstop run`, or by pitstop.instrument(app)",
-    "off": "left out by the settings instrument or enabled; pitstop.instrument(app) records it where enabled",
-    "failed": "not recorded",
-}
-_OF_LIBRARIES = {
-    "hooked": "recorded in this process",
-    "waiting": "recorded by `pitstop run`, or from pitstop.init() on",
-    "off": "left out by the settings instrument or enabled",
-    "failed": "not recorded",
-}
-_OF_SERVERS = {
-    "hooked": "applications without a framework are recorded in this process",
-    "waiting": "applications without a framework are recorded by `pitstop run`, or by pitstop.instrument(app)",
-    "off": "applications without a framework are left out by the settings instrument or enabled",
-    "failed": "applications without a framework are not recorded",
-}

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 BEGIN = """
-from pitstop.instrument import hooks, otel
+from pitstop.instrument import hooks, status, otel
 from pitstop.record import RECORDER
 RECORDER.on = True
 hooks.install(("opentelemetry",))
@@ -37,7 +37,7 @@ def test_ours_are_the_global_ones_and_can_be_taken_away(environment: dict[str, s
         + """
 span("a")
 assert ours() == ["a"]
-assert hooks.status()[[s.name for s in hooks.status()].index("opentelemetry")].state == "hooked"
+assert status()[[s.name for s in status()].index("opentelemetry")].state == "hooked"
 otel.uninstall()
 assert type(trace.get_tracer_provider()).__name__ == "ProxyTracerProvider"
 assert type(metrics.get_meter_provider()).__name__ == "_ProxyMeterProvider"
@@ -88,7 +88,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.trace import TracerProvider
 trace.set_tracer_provider(TracerProvider())
 metrics.set_meter_provider(MeterProvider())
-from pitstop.instrument import hooks
+from pitstop.instrument import hooks, status
 hooks.install(("opentelemetry",))
 assert isinstance(trace.get_tracer_provider(), TracerProvider)
 assert isinstance(metrics.get_meter_provider(), MeterProvider)
@@ -99,7 +99,7 @@ assert isinstance(metrics.get_meter_provider(), MeterProvider)
 
 def test_an_environment_that_names_providers_is_left_alone(environment: dict[str, str]) -> None:
     code = """
-from pitstop.instrument import hooks
+from pitstop.instrument import hooks, status
 hooks.install(("auto",))
 from opentelemetry import trace
 assert trace._TRACER_PROVIDER is None
@@ -112,7 +112,7 @@ def test_fastapis_own_telemetry_is_recorded_where_it_is_asked_for(
     environment: dict[str, str], names: str, spans: int
 ) -> None:
     code = f"""
-from pitstop.instrument import hooks
+from pitstop.instrument import hooks, status
 from pitstop.model.record import named
 from pitstop.record import RECORDER
 RECORDER.on = True
