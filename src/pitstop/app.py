@@ -18,11 +18,10 @@ from pitstop.model.errors import PitstopError, SettingError, StoreError
 from pitstop.model.settings import Settings, resolve
 from pitstop.record.failure import WORDING
 from pitstop.record.governor import Governor
-from pitstop.record.profiler import Profiler
 from pitstop.record.recorder import RECORDER
 from pitstop.rollup.flusher import Flusher
 from pitstop.rollup.keep import Limits
-from pitstop.rollup.native import allocate_lock, start_thread
+from pitstop.rollup.native import allocate_lock, sleeper, start_thread
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from pitstop.model.columns import Batch
     from pitstop.model.protocols import Store
     from pitstop.record.burst import Desk
+    from pitstop.record.profiler import Profiler
     from pitstop.rollup.flusher import Cost
     from pitstop.rollup.otlp.exporter import Exporter
 
@@ -192,6 +192,8 @@ def _exporter(settings: Settings) -> Exporter | None:
 def _profiler(settings: Settings) -> Profiler | None:
     if settings.number("profile_hz") == 0:
         return None
+    from pitstop.record.profiler import Profiler  # noqa: PLC0415  a host that only imports should not pay for it
+
     LOOP.wanted = True
 
     def event(kind: str, text: str) -> None:
@@ -203,6 +205,7 @@ def _profiler(settings: Settings) -> Profiler | None:
         service=service_name(settings),
         start_thread=start_thread,
         allocate_lock=allocate_lock,
+        sleeper=sleeper,
         budget=settings.number("overhead_budget"),
         beat=LOOP,
         event=event,

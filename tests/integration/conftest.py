@@ -12,7 +12,7 @@ import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
@@ -58,7 +58,7 @@ class _Account:
     """Who a server runs as: it refuses root."""
 
     def __init__(self, name: str) -> None:
-        self.arguments: dict[str, object] = {}
+        self.arguments: dict[str, Any] = {}
         self.ids = (-1, -1)
         if os.geteuid() == 0:
             entry = pwd.getpwnam(name)
@@ -72,12 +72,12 @@ class _Account:
         return folder
 
     def run(self, *argv: str | Path, cwd: Path) -> None:
-        done = subprocess.run(argv, capture_output=True, text=True, check=False, cwd=cwd, **self.arguments)  # type: ignore[call-overload]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False, cwd=cwd, **self.arguments)
         assert done.returncode == 0, done.stderr[-2000:]
 
     def start(self, *argv: str | Path, cwd: Path) -> subprocess.Popen[bytes]:
         log = (cwd / "server.log").open("wb")
-        return subprocess.Popen(argv, cwd=cwd, stdout=log, stderr=log, **self.arguments)  # type: ignore[call-overload,no-any-return]
+        return subprocess.Popen(argv, cwd=cwd, stdout=log, stderr=log, **self.arguments)
 
 
 def _wait_for_port(process: subprocess.Popen[bytes], port: int, folder: Path) -> None:
@@ -99,7 +99,8 @@ def postgres() -> Iterator[Database]:
     folder, port = account.folder(), _free_port()
     data = folder / "data"
     account.run(
-        programs / "initdb", "-D", data, "-U", "test", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", cwd=folder
+        programs / "initdb", "-D", data, "-U", "test", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync",
+        cwd=folder,
     )  # fmt: skip
     settings = {
         "listen_addresses": "127.0.0.1", "port": str(port), "unix_socket_directories": "", "fsync": "off",
@@ -116,8 +117,8 @@ def postgres() -> Iterator[Database]:
             ("test", "CREATE EXTENSION pg_stat_statements"),
         ):
             account.run(
-                programs / "psql", "-qX", "-h", server.host, "-p", str(port), "-U", "test", "-d", database, "-c", command,
-                cwd=folder,
+                programs / "psql", "-qX", "-h", server.host, "-p", str(port), "-U", "test",
+                "-d", database, "-c", command, cwd=folder,
             )  # fmt: skip
         yield server
     finally:

@@ -15,7 +15,19 @@ if TYPE_CHECKING:
 
 SOURCE = Path(__file__).parents[2] / "src" / "pitstop"
 # imported in functions, where the host has them
-FRAMEWORKS = {"asgiref", "celery", "django", "fastapi", "flask", "gevent", "litestar", "starlette", "werkzeug"}
+FRAMEWORKS = {
+    "asgiref",
+    "celery",
+    "django",
+    "fastapi",
+    "flask",
+    "gevent",
+    "litestar",
+    "psycopg",
+    "psycopg2",
+    "starlette",
+    "werkzeug",
+}
 # imported when the host has imported opentelemetry, but for these two
 NOT_LAZY = {"__init__.py", "meaning.py"}
 FILES = [

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pitstop.analyze.stats import numbered_by, sums
-from pitstop.model import Match
+from pitstop.model import OTHER, Match
 from pitstop.model.series import ERROR
 from pitstop.model.window import Window
 
@@ -62,7 +62,7 @@ def errors(store: Store, window: Window, service: str | None = None, route: str 
                 fingerprint=fingerprint,
                 service=of,
                 route=name,
-                type=kind if i is None else kept.type[i],
+                type=(kind or OTHER) if i is None else kept.type[i],
                 message="" if i is None else kept.message[i],
                 line="" if i is None else kept.line[i],
                 stack="" if i is None else kept.stack[i],

@@ -134,6 +134,8 @@ def top_functions(found: Profiles) -> list[FunctionRow]:
     samples: dict[str, int] = {}
     total_ns = sum(found.weight_ns)
     for stack, number, weight_ns in zip(found.stack, found.samples, found.weight_ns, strict=True):
+        if not stack:  # nothing of the host's was running
+            continue
         frames = stack.split(";")
         own[frames[-1]] = own.get(frames[-1], 0) + weight_ns
         for name in set(frames):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from pitstop.instrument.auto import instrument, uninstrument
-    from pitstop.instrument.hooks import status
+    from pitstop.instrument.standing import status
     from pitstop.record.recorder import Recorder
 
 A = TypeVar("A")
@@ -20,9 +20,9 @@ __all__ = ["instrument", "status", "uninstrument"]
 
 def __getattr__(name: str) -> Any:
     if name == "status":
-        from pitstop.instrument import hooks  # noqa: PLC0415
+        from pitstop.instrument import standing  # noqa: PLC0415
 
-        return hooks.status
+        return standing.status
     if name in __all__:
         from pitstop.instrument import auto  # noqa: PLC0415
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from pitstop.model.errors import PitstopError
+from pitstop.instrument.live import ATTACHED, NAMED
 from pitstop.record.recorder import RECORDER
 
 if TYPE_CHECKING:
@@ -20,15 +20,6 @@ if TYPE_CHECKING:
 
 AUTO = "auto"
 NONE = "none"
-
-
-class Status(NamedTuple):
-    """One integration: `state` is ``hooked``, ``waiting`` (for its import), ``failed``, ``off`` or ``absent``."""
-
-    name: str
-    version: str
-    state: str
-    text: str
 
 
 def _starlette(module: Any) -> None:
@@ -169,9 +160,9 @@ HOOKS: dict[str, tuple[str, Callable[[Any], None]]] = {
     "pymysql": ("pymysql", _lazily("mysql")),
     "MySQLdb": ("mysqlclient", _lazily("mysql")),
     "sqlalchemy": ("sqlalchemy", _lazily("sqlalchemy")),
-    "django.db.transaction": ("django", _lazily("django_orm")),
-    "django.db.backends.utils": ("django", _lazily("django_orm")),
-    "django.db.migrations.migration": ("django", _lazily("django_orm")),
+    "django.db.transaction": ("django-orm", _lazily("django_orm")),
+    "django.db.backends.utils": ("django-orm", _lazily("django_orm")),
+    "django.db.migrations.migration": ("django-orm", _lazily("django_orm")),
     "opentelemetry.trace": ("opentelemetry", _lazily("otel", "install_tracer")),
     "opentelemetry.metrics": ("opentelemetry", _lazily("otel", "install_meter")),
     "fastapi.telemetry._asgi": ("opentelemetry", _lazily("otel", "quiet_fastapi")),
@@ -210,7 +201,7 @@ OLDEST = {
     "starlette": (0, 40), "fastapi": (0, 115), "flask": (3, 0), "django": (4, 2), "litestar": (2, 13),
     "uvicorn": (0, 34), "gunicorn": (23, 0), "hypercorn": (0, 17), "granian": (2, 0), "werkzeug": (3, 0),
     "aiosqlite": (0, 19), "psycopg": (3, 1), "psycopg2": (2, 9), "asyncpg": (0, 28), "pymysql": (1, 0),
-    "mysqlclient": (2, 1), "sqlalchemy": (2, 0),
+    "mysqlclient": (2, 1), "sqlalchemy": (2, 0), "django-orm": (4, 2),
     "opentelemetry": (1, 25),
     "redis": (5, 0), "httpx": (0, 25), "urllib3": (2, 0), "aiohttp": (3, 9),
     "pymemcache": (4, 0), "celery": (5, 3), "rq": (1, 16), "dramatiq": (1, 14),
@@ -218,14 +209,14 @@ OLDEST = {
 }  # fmt: skip
 """The oldest versions that are supported: docs/instrument.md."""
 
-_DISTRIBUTIONS = {"opentelemetry": "opentelemetry-api"}  # whose name is not the integration's
-
 _WRITE_AT_THE_END = frozenset({"uvicorn.server", "hypercorn.asyncio.run", "hypercorn.trio.run"})
 """Hooks by which the last second is not lost: needed whatever is recorded."""
 
-_state: dict[str, str] = {}
-_reason: dict[str, str] = {}
-_named: set[str] = set()
+states: dict[str, str] = {}
+"""What became of an integration that was looked at: ``hooked``, ``failed`` or ``off``."""
+
+reasons: dict[str, str] = {}
+"""Why one failed."""
 
 
 class _Finder:
@@ -278,14 +269,16 @@ def _attach(name: str, module: ModuleType) -> None:
     try:
         patch(module)
     except Exception as error:  # noqa: BLE001  the host goes on without us
-        _state[integration] = "failed"
-        _reason[integration] = f"{name} cannot be hooked: {error!r}"
-        sys.stderr.write(f"pitstop: {integration} is not recorded: {_reason[integration]}\n")
+        states[integration] = "failed"
+        reasons[integration] = f"{name} cannot be hooked: {error!r}"
+        sys.stderr.write(f"pitstop: {integration} is not recorded: {reasons[integration]}\n")
     else:
-        _state.setdefault(integration, "hooked")
+        states.setdefault(integration, "hooked")
+        ATTACHED.add(integration)
 
 
-def _chosen(integration: str, names: tuple[str, ...]) -> bool:
+def chosen(integration: str, names: tuple[str, ...]) -> bool:
+    """Whether the setting `names` has `integration`."""
     return NONE not in names and (AUTO in names or integration in names)
 
 
@@ -304,13 +297,13 @@ def install(names: tuple[str, ...] = (AUTO,), *, autostart: bool = False) -> Non
     wanted = frozenset(
         module
         for module, (integration, _) in HOOKS.items()
-        if _chosen(integration, names) or (module in _WRITE_AT_THE_END and NONE not in names)
+        if chosen(integration, names) or (module in _WRITE_AT_THE_END and NONE not in names)
     )
-    _named.clear()
-    _named.update(names)
+    NAMED.clear()
+    NAMED.update(names)
     for name in INTEGRATIONS:
-        if not _chosen(name, names):
-            _state[name] = "off"
+        if not chosen(name, names):
+            states[name] = "off"
     _wait_for(wanted)
 
 
@@ -323,7 +316,7 @@ def install_inside(names: tuple[str, ...]) -> None:
     inside = frozenset(
         module
         for module, (integration, _) in HOOKS.items()
-        if integration not in FRAMEWORKS | SERVERS and _chosen(integration, names)
+        if integration not in FRAMEWORKS | SERVERS and chosen(integration, names)
     )
     _wait_for(inside.union(*waiting))
 
@@ -340,76 +333,3 @@ def _wait_for(wanted: frozenset[str]) -> None:
 def remove() -> None:
     """Wait for no more imports; what is patched stays until `uninstrument` or the end of the process."""
     sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, _Finder)]
-
-
-def attached(integration: str) -> bool:
-    """Whether `integration` records in this process."""
-    return _state.get(integration) == "hooked"
-
-
-def asked_for(integration: str) -> bool:
-    """Whether the setting names `integration`, and does not only include it."""
-    return integration in _named
-
-
-def status() -> list[Status]:
-    """What can be recorded here, and what is, for ``pitstop doctor``."""
-    names = (AUTO,) if _state else _setting()
-    return [_status(name, names) for name in INTEGRATIONS]
-
-
-def _setting() -> tuple[str, ...]:
-    """What `pitstop run` would attach to, started here; a wrong setting is told by others."""
-    try:
-        settings: Any = import_module("pitstop.app").load_settings()
-        chosen: tuple[str, ...] = settings.words("instrument")
-    except PitstopError:
-        return (AUTO,)
-    return chosen if settings.flag("enabled") else (NONE,)
-
-
-def _status(name: str, names: tuple[str, ...]) -> Status:
-    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415  only when asked
-
-    try:
-        distribution = _DISTRIBUTIONS.get(name, name)
-        installed = sys.version.split()[0] if name in sys.stdlib_module_names else version(distribution)
-    except PackageNotFoundError:
-        return Status(name, "", "absent", f"{name} is not installed")
-    state = _state.get(name) or ("waiting" if _chosen(name, names) else "off")
-    text = _reason.get(name) or _texts(name)[state]
-    oldest = OLDEST.get(name, ())
-    if _numbers(installed) < oldest:
-        text += f"; supported from {'.'.join(map(str, oldest))} on"
-    return Status(name, installed, state, f"{name} {installed}: {text}")
-
-
-def _texts(name: str) -> dict[str, str]:
-    if name in SERVERS:
-        return _OF_SERVERS
-    return _OF_FRAMEWORKS if name in FRAMEWORKS else _OF_LIBRARIES
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    """The first two numbers of a version."""
-    return tuple(int(part) if part.isdecimal() else 0 for part in version.split(".")[:2])
-
-
-_OF_FRAMEWORKS = {
-    "hooked": "recorded in this process",
-    "waiting": "recorded by `pitstop run`, or by pitstop.instrument(app)",
-    "off": "left out by the settings instrument or enabled; pitstop.instrument(app) records it where enabled",
-    "failed": "not recorded",
-}
-_OF_LIBRARIES = {
-    "hooked": "recorded in this process",
-    "waiting": "recorded by `pitstop run`, or after pitstop.init",
-    "off": "left out by the settings instrument or enabled",
-    "failed": "not recorded",
-}
-_OF_SERVERS = {
-    "hooked": "applications without a framework are recorded in this process",
-    "waiting": "applications without a framework are recorded by `pitstop run`, or by pitstop.instrument(app)",
-    "off": "applications without a framework are left out by the settings instrument or enabled",
-    "failed": "applications without a framework are not recorded",
-}

@@ -33,6 +33,12 @@ class Served(Operation):
         request.known_trace_id = self.known_trace_id
 
 
+ATTACHED: set[str] = set()
+"""Integrations that record in this process."""
+
+NAMED: set[str] = set()
+"""What the setting ``instrument`` names, ``auto`` among it."""
+
 _faults: dict[str, int] = {}
 
 

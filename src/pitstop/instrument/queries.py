@@ -60,7 +60,7 @@ class Driver:
                 attrs = CALLER.get() or attrs
             if type(text) is not str:
                 text = text_of(text, context)
-            children = leaf(DB, self.statements[text], outcome, start_ns, end_ns, rows if rows > 0 else 0, attrs)
+            children = leaf(DB, self.statements[text], outcome, start_ns, end_ns, rows if rows > 0 else 0, attrs)  # noqa: FURB136  half the time
             if children:
                 return children, len(children) - 1, start_ns
         except Exception:  # noqa: BLE001  the host goes on

@@ -145,10 +145,12 @@ def _many(at: int, *, multi: bool) -> Wrap:
     """For a method that sends a pipeline, its commands the argument number `at`, and returns their responses."""
 
     def wrap(original: Any) -> Any:
-        def execute_recorded(self: Any, *args: Any) -> Any:
+        def execute_recorded(self: Any, *args: Any, **kwargs: Any) -> Any:
+            if len(args) <= at:
+                return original(self, *args, **kwargs)
             stack, start_ns = list(args[at]), _now()
             try:
-                responses = original(self, *args)
+                responses = original(self, *args, **kwargs)
             except BaseException as error:
                 _failed(self, stack, start_ns, error, multi=multi)
                 raise
@@ -164,10 +166,12 @@ def _many_async(at: int, *, multi: bool) -> Wrap:
     """The same for a coroutine function."""
 
     def wrap(original: Any) -> Any:
-        async def execute_recorded(self: Any, *args: Any) -> Any:
+        async def execute_recorded(self: Any, *args: Any, **kwargs: Any) -> Any:
+            if len(args) <= at:
+                return await original(self, *args, **kwargs)
             stack, start_ns = list(args[at]), _now()
             try:
-                responses = await original(self, *args)
+                responses = await original(self, *args, **kwargs)
             except BaseException as error:
                 _failed(self, stack, start_ns, error, multi=multi)
                 raise
@@ -184,7 +188,7 @@ def _keep(at: int) -> Wrap:
 
     def wrap(original: Any) -> Any:
         def raise_keeping(self: Any, *args: Any, **kwargs: Any) -> Any:
-            responses = args[at]
+            responses = args[at] if len(args) > at else ()
             if any(isinstance(response, Exception) for response in responses):
                 setattr(self, _RESPONSES, list(responses))
             return original(self, *args, **kwargs)
@@ -253,11 +257,10 @@ def _unseen_async(original: Any) -> Any:
     return call_unseen
 
 
-def _connected(start_ns: int) -> None:
-    """File the wait for a connection, where there was one."""
-    end_ns = _now()
-    if end_ns - start_ns >= WAIT_NS and RECORDER.on:
-        leaf(POOL_WAIT, "redis connection", OK, start_ns, end_ns, 0, ATTRS)
+def _waited(start_ns: int) -> None:
+    """File the wait for a connection."""
+    if RECORDER.on:
+        leaf(POOL_WAIT, "redis connection", OK, start_ns, _now(), 0, ATTRS)
 
 
 def _connection(original: Any) -> Any:
@@ -266,7 +269,8 @@ def _connection(original: Any) -> Any:
     def get_timed(*args: Any, **kwargs: Any) -> Any:
         start_ns = _now()
         connection = original(*args, **kwargs)
-        _connected(start_ns)
+        if _now() - start_ns >= WAIT_NS:
+            _waited(start_ns)
         return connection
 
     return get_timed
@@ -276,7 +280,8 @@ def _connection_async(original: Any) -> Any:
     async def get_timed(*args: Any, **kwargs: Any) -> Any:
         start_ns = _now()
         connection = await original(*args, **kwargs)
-        _connected(start_ns)
+        if _now() - start_ns >= WAIT_NS:
+            _waited(start_ns)
         return connection
 
     return get_timed

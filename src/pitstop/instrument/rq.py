@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 from pitstop.instrument import replacing, tasks
-from pitstop.instrument.live import fault, flush_at_end
+from pitstop.instrument.live import flush_at_end
 from pitstop.record.recorder import RECORDER
 
 
@@ -20,13 +20,10 @@ def _enqueue(original: Any) -> Any:
         if not RECORDER.on:
             return original(self, job, *args, **kwargs)
         start_ns, failed = tasks.now_ns(), True
-        try:
-            if isinstance(job.meta, dict):
-                if tasks.only_moved(job.meta):
-                    return original(self, job, *args, **kwargs)
-                tasks.send_along(job.meta, start_ns)
-        except Exception:  # noqa: BLE001  the host goes on
-            fault("rq.enqueue")
+        meta = _meta(job)
+        if tasks.only_moved(meta):
+            return original(self, job, *args, **kwargs)
+        tasks.send_along(meta, start_ns)
         try:
             answer = original(self, job, *args, **kwargs)
             failed = False
@@ -43,7 +40,7 @@ def _perform(original: Any) -> Any:
     def perform_recorded(self: Any) -> Any:
         if not RECORDER.on:
             return original(self)
-        meta = self.meta if isinstance(self.meta, dict) else {}
+        meta = _meta(self)
         span = tasks.begin(_name(self), meta.get(tasks.TRACEPARENT), meta.get(tasks.SENT))
         try:
             result = original(self)
@@ -54,6 +51,15 @@ def _perform(original: Any) -> Any:
         return result
 
     return perform_recorded
+
+
+def _meta(job: Any) -> dict[str, object]:
+    """What travels with `job`, and may be added to."""
+    try:
+        meta = job.meta
+    except Exception:  # noqa: BLE001  what was sent cannot be read here
+        return {}
+    return meta if isinstance(meta, dict) else {}
 
 
 def _name(job: Any) -> str:

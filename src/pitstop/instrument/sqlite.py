@@ -53,14 +53,16 @@ def recorded_cursor(kind: Any) -> Any:
     return known
 
 
-def _recorded_cursor(kind: Any) -> Any:
+def _recorded_cursor(kind: Any) -> Any:  # noqa: C901  its methods are short
     execute, fetchall, fetchmany, fetchone = kind.execute, kind.fetchall, kind.fetchmany, kind.fetchone
 
     class Recorded(kind):  # type: ignore[misc]  # whichever class the host uses
-        _pitstop: Reading | None = None
+        __slots__ = ("_pitstop",)  # where the statement was filed; a cursor has no dict, and making one takes time
+        _pitstop: Reading | None
 
         def execute(self, sql: Any, /, *args: Any) -> Any:
             if get_current() is None and not RECORDER.on:
+                self._pitstop = None
                 return execute(self, sql, *args)
             start_ns = perf_counter_ns()
             try:
@@ -80,9 +82,9 @@ def _recorded_cursor(kind: Any) -> Any:
             return self._run(kind.executescript, sql)
 
         def _run(self, run: Any, sql: Any, *args: Any) -> Any:
+            self._pitstop = None
             if not recording():
                 return run(self, sql, *args)
-            self._pitstop = None
             start_ns = perf_counter_ns()
             try:
                 result = run(self, sql, *args)
@@ -93,7 +95,10 @@ def _recorded_cursor(kind: Any) -> Any:
             return result
 
         def fetchall(self) -> Any:
-            reading = self._pitstop
+            try:
+                reading = self._pitstop
+            except AttributeError:  # nothing was executed
+                reading = None
             if reading is None:
                 return fetchall(self)
             start_ns = perf_counter_ns()
@@ -102,7 +107,7 @@ def _recorded_cursor(kind: Any) -> Any:
             return rows
 
         def fetchmany(self, *args: Any, **kwargs: Any) -> Any:
-            reading = self._pitstop
+            reading = getattr(self, "_pitstop", None)
             if reading is None:
                 return fetchmany(self, *args, **kwargs)
             start_ns = perf_counter_ns()
@@ -111,7 +116,7 @@ def _recorded_cursor(kind: Any) -> Any:
             return rows
 
         def fetchone(self) -> Any:
-            reading = self._pitstop
+            reading = getattr(self, "_pitstop", None)
             if reading is None:
                 return fetchone(self)
             start_ns = perf_counter_ns()
@@ -120,7 +125,7 @@ def _recorded_cursor(kind: Any) -> Any:
             return row
 
         def __iter__(self) -> Iterator[Any]:
-            reading = self._pitstop
+            reading = getattr(self, "_pitstop", None)
             return super().__iter__() if reading is None else _counted(partial(next, self, _END), reading)
 
     return _as(kind, Recorded)
@@ -151,7 +156,7 @@ def recorded_connection(kind: Any) -> Any:
     return known
 
 
-def _recorded_connection(kind: Any) -> Any:
+def _recorded_connection(kind: Any) -> Any:  # noqa: C901
     cursor, usual = kind.cursor, recorded_cursor(sqlite3.Cursor)
 
     class Recorded(kind):  # type: ignore[misc]
@@ -177,9 +182,9 @@ def _recorded_connection(kind: Any) -> Any:
         def rollback(self) -> None:
             self._end(super().rollback, ROLLBACK)
 
-        def __exit__(self, exc_type: Any, exc: Any, tb: Any) -> Any:
-            end = partial(super().__exit__, exc_type, exc, tb)
-            return self._end(end, COMMIT if exc_type is None else ROLLBACK)
+        def __exit__(self, *exc_info: object) -> Any:
+            end = partial(super().__exit__, *exc_info)
+            return self._end(end, COMMIT if exc_info[0] is None else ROLLBACK)
 
         def _end(self, end: Callable[[], Any], name: str) -> Any:
             if not self.in_transaction or not recording():

@@ -18,6 +18,7 @@ from pitstop.model.series import POOL_WAIT
 from pitstop.record.caller import OWN
 from pitstop.record.leaf import leaf
 from pitstop.record.operation import get_current, reset_current, set_current
+from pitstop.record.owners import owned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -50,6 +51,9 @@ class _Carried:
             return self._call(*args, **kwargs)
         finally:
             reset_current(token)
+
+
+owned(_Carried.__call__, "self", "_op")  # for whoever samples stacks
 
 
 def _submit(submit: Any) -> Any:

@@ -119,7 +119,6 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "trace_spans", 1000, "spans", "Most spans kept of one trace; how many more there were is kept.", 10, 100_000
     ),
-    Setting("statement_values", False, "", "Keep literal values of statements and parameters in traces, scrubbed."),
     Setting("error_messages", False, "", "Keep what exceptions say, scrubbed, and not only what the code spells out."),
     Setting("log_trace_ids", False, "", "Give log records the attribute trace_id."),
     Setting("profile_hz", 50.0, "stacks/s", "How often stacks are sampled. 0: never.", 0.0, 1000),

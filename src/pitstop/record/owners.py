@@ -58,18 +58,18 @@ _FOREIGN: dict[str, tuple[str, str, Callable[[Any], Operation | None]]] = {
 _found: set[str] = set()
 
 
-def owned(function: Callable[..., object], name: str) -> None:
-    """Say that the local `name` of `function` is an operation or a context while what it calls runs for that."""
-    owned_code(function.__code__, name)
+def owned(function: Callable[..., object], name: str, attribute: str = "") -> None:
+    """Say that the local `name` of `function` is an operation while what it calls runs for that.
+
+    With `attribute` it is that attribute of the local.
+    """
+    owned_code(function.__code__, name, attribute)
 
 
-def owned_code(code: CodeType, name: str) -> None:
+def owned_code(code: CodeType, name: str, attribute: str = "") -> None:
     """The same, of the code of a function that is made anew again and again."""
-    OWNERS[id(code)] = Owner(code, name, lambda value: _itself(value) or _from_context(value))
-
-
-def _from_context(value: Any) -> Operation | None:
-    return _in_context(value) if type(value).__name__ == "Context" else None
+    read = (lambda value: _itself(getattr(value, attribute, None))) if attribute else _itself
+    OWNERS[id(code)] = Owner(code, name, read)
 
 
 def find_foreign() -> bool:

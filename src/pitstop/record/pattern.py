@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pitstop.record.folding import CONST, CUT, NAME, OPEN, OPERATOR, Folding
 from pitstop.record.lexing import (
     BRACKETED,
     COMMENT_EDGE,
@@ -35,11 +36,6 @@ if TYPE_CHECKING:
     from pitstop.record.lexing import Dialect
 
 LOOKED_AT = 4096  # characters of a statement: longer ones are lists and literals at their ends
-
-CUT = "…"
-CONST = "?"
-NAME = '"'
-OPERATOR = "+"
 
 
 def pattern_of(text: str, dialect: Dialect) -> str:
@@ -66,27 +62,19 @@ def _of_broken(text: str, dialect: Dialect) -> str:
     return scan.with_rest()
 
 
-class _Scan:
+class _Scan(Folding):
     """One reading of a text. `escapes`: whether a backslash escapes quotes in plain strings, None to stop at doubt."""
 
     def __init__(self, text: str, dialect: Dialect, escapes: bool | None) -> None:
+        super().__init__()
         self.text = text
         self.dialect = dialect
         self.escapes = escapes
         self.ambiguous = False
         self.closed = True  # every quote has its end
-        self._out: list[str] = []
-        self._gap = False  # whitespace or a comment stands before the next token
-        self._last = ""  # the last token: a word in lower case, a sign, CONST, NAME or OPERATOR
-        self._was_string = False
         self._words = ("", "")  # the two last ones
-        self._first = ""
         self._in_body = False  # of an INSERT: behind its columns
         self._in_table = False  # in CREATE TABLE
-        self._depth = 0
-        self._lists: list[tuple[int, list[int]]] = []  # depth of an open list, where its items begin in `_out`
-        self._row_depth = _NOWHERE  # of a row of VALUES
-        self._row_mark = -1  # where a further row begins in `_out`
         self._brackets_seen_to = 0
 
     def run(self) -> str:
@@ -103,33 +91,13 @@ class _Scan:
             if start > position:
                 self._gap = True
             position = handlers[kind](self, text[start:after], after)
-        while self._lists:
-            self._close_list()
-        if self._row_mark >= 0 and (self._depth >= self._row_depth or self._last == ","):  # cut within further rows
-            del self._out[self._row_mark :]
-        return "".join(self._out).strip(" ;")
+        return self._finished()
 
     def with_rest(self) -> str:
         """The pattern, and that there is more."""
         self._gap = True
         self._leave_rest()
-        return "".join(self._out).strip(" ;")
-
-    def _emit(self, token: str, last: str) -> None:
-        if self._gap:
-            self._gap = False
-            if self._out and self._last not in _OPEN and token not in _NO_GAP_BEFORE:
-                token = " " + token
-        self._out.append(token)
-        self._last = last
-        self._was_string = False
-
-    def _emit_string(self) -> None:
-        if self._last == CONST and self._was_string:  # 'a' 'b' is one
-            self._gap = False
-            return
-        self._emit(CONST, CONST)
-        self._was_string = True
+        return self._finished()
 
     def _leave_rest(self) -> int:
         self._emit(CONST, CONST)
@@ -190,67 +158,7 @@ class _Scan:
             return self._string("'", after + 1, escapes=True if lower == "e" else self.escapes)
         return None
 
-    # lists
-
-    def _on_sign(self, sign: str, after: int) -> int:
-        if sign in _OPEN:
-            return self._on_open(sign, after)
-        depth = self._depth
-        inner = self._lists[-1] if self._lists else _NO_LIST
-        if sign == ",":
-            if inner[0] == depth:
-                inner[1].append(len(self._out))
-            if self._row_depth == depth + 1:
-                if self._last == ")":
-                    self._row_mark = len(self._out)
-                else:
-                    self._row_depth = self._row_mark = _NOWHERE
-            self._emit(sign, sign)
-        elif sign in _CLOSE:
-            if inner[0] == depth:
-                self._close_list()
-            self._emit(sign, sign)
-            if self._row_depth == depth and self._row_mark >= 0:
-                del self._out[self._row_mark :]
-                self._row_mark = -1
-            self._depth = depth - 1
-        else:
-            self._emit(sign, sign)
-            if sign == ";":
-                self._first = ""
-        return after
-
-    def _on_open(self, sign: str, after: int) -> int:
-        if sign == "[":
-            end = self._bracketed(after)
-            if end is not None:
-                return end
-        last = self._last
-        self._depth += 1
-        if last == "values":
-            self._row_depth, self._row_mark = self._depth, -1
-        elif self._row_depth == self._depth and last != ",":
-            self._row_depth = self._row_mark = _NOWHERE
-        self._emit(sign, sign)
-        if last == _LISTS[sign]:
-            self._lists.append((self._depth, [len(self._out)]))
-        return after
-
-    def _close_list(self) -> None:
-        """Of equal items in a row keep one."""
-        out = self._out
-        _, starts = self._lists.pop()
-        if len(starts) == 1:
-            return
-        kept: list[str] = []
-        previous = ""
-        for start, end in zip(starts, [*starts[1:], len(out)], strict=True):
-            item = "".join(out[start:end])
-            bare = item.lstrip(", ")
-            if bare != previous or bare[:1] not in _LIST_ITEMS:
-                kept.append(item)
-                previous = bare
-        out[starts[0] :] = kept
+    # quotes
 
     def _bracketed(self, after: int) -> int | None:
         """Where SQLite's [name] ends; None when the bracket is an array's."""
@@ -269,7 +177,13 @@ class _Scan:
             return self._leave_rest()
         return None
 
-    # quotes
+    def _on_sign(self, sign: str, after: int) -> int:
+        if sign == "[":
+            end = self._bracketed(after)
+            if end is not None:
+                return end
+        self._sign(sign)
+        return after
 
     def _on_quote(self, sign: str, after: int) -> int:
         if sign == "'":
@@ -314,7 +228,7 @@ class _Scan:
             return True
         if last == "by":
             return self._words[0] in _BY
-        if last in _OPEN or last == ",":
+        if last in OPEN or last == ",":
             columns = self._first in _INSERTS and not self._in_body
             definitions = self._in_table and self._depth == 1
             if (columns or definitions) and self._depth:
@@ -412,19 +326,12 @@ class _Scan:
     def _signs_number(self, after: int) -> bool:
         last = self._last
         return self.text[after : after + 1] in _DIGITS and (
-            last in {"", ",", OPERATOR} or last in _OPEN or last in UNARY_AFTER
+            last in {"", ",", OPERATOR} or last in OPEN or last in UNARY_AFTER
         )
 
 
 _UNCLOSED = -1
 _AMBIGUOUS = -2
-_OPEN = frozenset("([")
-_CLOSE = frozenset(")]")
-_NO_GAP_BEFORE = frozenset(",)];")
-_LISTS = {"(": "in", "[": "array"}
-_NOWHERE = -1_000_000
-_NO_LIST: tuple[int, list[int]] = (_NOWHERE, [])
-_LIST_ITEMS = frozenset({CONST, "("})
 _DIGITS = frozenset("0123456789.")
 _OPENERS = frozenset("'\"`$/")
 _BODY = frozenset({"values", "select", "set"})

@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 import sys
 import time
-from contextlib import suppress
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Protocol
 
@@ -30,9 +29,11 @@ if TYPE_CHECKING:
     from pitstop.record.watch import Beat
 
 BUDGET_RATIO = 0.01  # of one core: design.md's budget for profiles
+PIECE_S = 0.1  # of sleep; how long an end or a burst may wait to be seen
 SLOWEST_S = 2.0  # between two looks when one is dear
 SHED = 10  # times fewer looks while recording sheds
 CONFIRM_S = 0.0003  # how soon after a look a thread must be seen to compute to have computed during it
+CONFIRM_EVERY = 3  # looks: it costs as much as a look, and what is not confirmed now is owed until it is
 LATE = 1.5  # times as long as planned is late
 _GOLDEN = 0.6180339887  # steps of this share never come back to where they were: jitter without a generator
 _STOP_S = 1.0
@@ -52,8 +53,8 @@ class Profiler:
     """Samples this process at `hz` from `start` to `stop`; `profiles` hands over what was seen.
 
     It takes at most `budget` of one core, by its own CPU clock, and looks less often where that is not enough; `shed`
-    says that recording costs too much altogether. `start_thread` and `allocate_lock` must give real ones; `beat` is the
-    event loop's, `event` takes (kind, text) of what happened.
+    says that recording costs too much altogether. `start_thread`, `allocate_lock` and `sleeper` must give real ones;
+    `beat` is the event loop's, `event` takes (kind, text) of what happened.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Profiler:
         service: str,
         start_thread: Callable[[Callable[[], None]], None],
         allocate_lock: Callable[[], Lock],
+        sleeper: Callable[[], Callable[[float], None]] = lambda: time.sleep,
         budget: float = BUDGET_RATIO,
         beat: Beat | None = None,
         event: Callable[[str, str], None] = lambda _kind, _text: None,
@@ -73,6 +75,7 @@ class Profiler:
         self.budget = budget
         self._start_thread = start_thread
         self._allocate_lock = allocate_lock
+        self._sleeper = sleeper
         self._beat = beat
         self._event = event
         self._shed = shed
@@ -83,15 +86,14 @@ class Profiler:
         self.stopped = False
         self.looks = self.late = 0
         self.cost_s = 0.0
-        self.tally = Tally(self._allocate_lock(), self.service)
+        self.tally = Tally(self.service)
         self.extra: Tally | None = None  # takes everything, too, while somebody has asked for it
         self.extra_hz = 0.0
         self._extra_until_ns = 0
         self._final = False
         self._watch = Watch(self._beat)
         self._sampler = Sampler(self._beat)
-        self._wake = self._allocate_lock()
-        self._wake.acquire()
+        self._sleep: Callable[[float], None] = time.sleep
         self._ended = self._allocate_lock()
         self._last = (0, 0.0)
 
@@ -122,22 +124,15 @@ class Profiler:
     def stop(self) -> None:
         """End the thread; `profiles` then gives all that is left."""
         self.stopped = self._final = True
-        self.look_soon()
         if self.running and self._ended.acquire(timeout=_STOP_S):
             self._ended.release()
 
-    def look_soon(self) -> None:
-        """Do not sleep out what was planned."""
-        with suppress(RuntimeError):  # awake already
-            self._wake.release()
-
     def burst(self, seconds: float, hz: float) -> Tally:
         """Sample at `hz`, whatever that costs, for `seconds`; what collects it apart from the rest."""
-        extra = Tally(self._allocate_lock(), self.service)
+        extra = Tally(self.service)
         self.extra_hz = hz
         self._extra_until_ns = perf_counter_ns() + int(seconds * 1e9)
         self.extra = extra
-        self.look_soon()
         return extra
 
     def finish_burst(self) -> None:
@@ -175,6 +170,7 @@ class Profiler:
 
     def _run(self) -> None:
         pid = os.getpid()
+        sleep = self._sleep = self._sleeper()
         self._sampler.me = _real_ident()
         jitter = 0.0
         before_ns = perf_counter_ns()
@@ -184,8 +180,7 @@ class Profiler:
             while os.getpid() == pid:
                 jitter = (jitter + _GOLDEN) % 1.0
                 planned_s = self._period_s() * (0.5 + jitter)
-                self._wake.acquire(timeout=planned_s)
-                if self.stopped:
+                if not self._rest(sleep, planned_s):
                     break
                 now_ns = perf_counter_ns()
                 elapsed_ns, before_ns = now_ns - before_ns, now_ns
@@ -202,8 +197,17 @@ class Profiler:
                 now_s = time.thread_time()
                 spent_s, cpu_s = now_s - cpu_s, now_s
                 self.cost_s += (spent_s - self.cost_s) * _SMOOTH if self.cost_s else spent_s
+            self.tally.add(self._sampler.owed(self._sampler.threads.values()), time.time())
         finally:
             self._ended.release()
+
+    def _rest(self, sleep: Callable[[float], None], seconds: float) -> bool:
+        """Sleep, in pieces so that an end or a burst is not waited for; False at the end."""
+        extra = self.extra
+        while seconds > 0 and not self.stopped and self.extra is extra:
+            sleep(min(seconds, PIECE_S))
+            seconds -= PIECE_S
+        return not self.stopped
 
     def _period_s(self) -> float:
         """So long that one look's cost is within the budget."""
@@ -217,8 +221,8 @@ class Profiler:
         sampler = self._sampler
         samples = sampler.look(elapsed_ns)
         samples += self._watch.look(sampler.threads, now_ns, elapsed_ns)
-        if sampler.doubtful:
-            self._wake.acquire(timeout=CONFIRM_S)
+        if sampler.doubtful and not self.looks % CONFIRM_EVERY:
+            self._sleep(CONFIRM_S)
             samples += sampler.confirmed()
         if not samples:
             return

@@ -5,7 +5,7 @@ Two threads meet here: the profiler adds, the flusher takes.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from pitstop.model.columns import Profiles
 from pitstop.model.series import UNMATCHED
@@ -13,6 +13,8 @@ from pitstop.model.series import UNMATCHED
 if TYPE_CHECKING:
     from pitstop.record.operation import Operation
     from pitstop.record.stacks import Stack
+
+    Sample = tuple[Operation | None, str, Stack, int]
 
 WALL = "wall"
 CPU = "cpu"
@@ -22,16 +24,10 @@ MOST_STACKS = 2000  # different ones a minute; at 50 a second no more than 3,000
 LONGEST_S = 10.0  # a request that runs longer is filed under what is known of its route by then
 HELD_S = 10.0
 MINUTE_S = 60
+MOST_WAITING = 10_000  # looks, while the flusher is held up: minutes
 
 _Key = tuple[int, str, str]  # minute, mode, stack
 _Sums = dict[_Key, list[int]]  # samples, weight in ns
-
-
-class Lock(Protocol):
-    """Any lock."""
-
-    def __enter__(self) -> bool: ...
-    def __exit__(self, *exc: object) -> None: ...
 
 
 def route_of(op: Operation | None) -> str:
@@ -45,40 +41,25 @@ def route_of(op: Operation | None) -> str:
 class Tally:
     """Samples of one process by minute, mode, route and stack; `take` gives them as rows."""
 
-    def __init__(self, lock: Lock, service: str) -> None:
+    def __init__(self, service: str) -> None:
         self.service = service
-        self._lock = lock
-        self._fresh: dict[Operation | None, _Sums] = {}
+        self._incoming: list[tuple[int, list[Sample]]] = []
         self._unnamed: dict[Operation, tuple[float, _Sums]] = {}
         self._rows: dict[tuple[int, str, str, str], list[int]] = {}
         self._stacks: dict[int, set[str]] = {}
         self._taken_s = 0.0
 
-    def add(self, samples: list[tuple[Operation | None, str, Stack, int]], now_s: float) -> None:
+    def add(self, samples: list[Sample], now_s: float) -> None:
         """Take in (operation, mode, stack, weight in ns), all sampled at `now_s`, Unix seconds."""
-        minute = int(now_s) // MINUTE_S * MINUTE_S
-        with self._lock:
-            for op, mode, stack, weight_ns in samples:
-                root = op.root or op if op is not None else None
-                sums = self._fresh.get(root)
-                if sums is None:
-                    sums = self._fresh[root] = {}
-                key = (minute, mode, stack.text)
-                known = sums.get(key)
-                if known is None:
-                    sums[key] = [1, weight_ns]
-                else:
-                    known[0] += 1
-                    known[1] += weight_ns
+        if len(self._incoming) < MOST_WAITING:
+            self._incoming.append((int(now_s) // MINUTE_S * MINUTE_S, samples))
 
     def take(self, now_s: float, *, final: bool = False) -> Profiles:
         """Rows since the last call, of what has ended or has run for too long to be waited for; `final`: of all.
 
         Held back for up to `HELD_S`, so that a stack that is seen every second is not written every second.
         """
-        with self._lock:
-            fresh, self._fresh = self._fresh, {}
-        for op, sums in fresh.items():
+        for op, sums in self._grouped().items():
             if op is None:
                 self._file("", sums)
             else:
@@ -92,6 +73,23 @@ class Tally:
         self._taken_s = now_s
         rows, self._rows = self._rows, {}
         return self._columns(rows)
+
+    def _grouped(self) -> dict[Operation | None, _Sums]:
+        """What has come in, added up by root. The list is cut, never swapped: the other thread may hold it."""
+        incoming = self._incoming
+        n = len(incoming)
+        groups: dict[Operation | None, _Sums] = {}
+        for minute, samples in incoming[:n]:
+            for op, mode, stack, weight_ns in samples:
+                root = op.root or op if op is not None else None
+                sums = groups.get(root)
+                if sums is None:
+                    sums = groups[root] = {}
+                row = sums.setdefault((minute, mode, stack.text), [0, 0])
+                row[0] += 1
+                row[1] += weight_ns
+        del incoming[:n]
+        return groups
 
     def _file(self, route: str, sums: _Sums) -> None:
         for (minute, mode, text), (samples, weight_ns) in sums.items():

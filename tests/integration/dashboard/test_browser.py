@@ -67,7 +67,7 @@ def test_every_page_renders_without_a_complaint(page: Page, dashboard: Dashboard
     page.emulate_media(color_scheme=scheme)
     visit(page, dashboard, path)
     expect(page.locator("nav a[aria-current]")).to_have_count(1)
-    assert page.locator(".plot canvas").count() == {"/": 3, "/routes": 0, "/runtime": 3, "/storage": 0}.get(path, 3)
+    assert page.locator(".plot canvas").count() == {"/": 3, "/routes": 0, "/runtime": 3, "/storage": 0}.get(path, 4)
     for label in page.locator(".plot").evaluate_all("all => all.map(one => one.getAttribute('aria-label'))"):
         assert label, "a chart says in words what it shows"
     assert page.locator("#zone").inner_text().startswith("Times are in ")
@@ -143,7 +143,16 @@ def test_typing_filters_and_the_arrows_and_enter_open_a_route(page: Page, dashbo
 
 def test_keys_lead_everywhere(page: Page, dashboard: Dashboard) -> None:
     visit(page, dashboard, "/?last=6h")
-    for key, path in (("r", "/routes"), ("u", "/runtime"), ("s", "/storage"), ("o", "/")):
+    for key, path in (
+        ("r", "/routes"),
+        ("q", "/queries"),
+        ("t", "/traces"),
+        ("e", "/errors"),
+        ("p", "/profile"),
+        ("u", "/runtime"),
+        ("s", "/storage"),
+        ("o", "/"),
+    ):
         page.keyboard.press("g")
         page.keyboard.press(key)
         page.wait_for_url(f"{dashboard.url}{path}?last=6h")

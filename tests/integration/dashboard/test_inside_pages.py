@@ -69,7 +69,7 @@ def test_hostile_statements_errors_and_frames_are_text_on_every_page(page: Page,
         assert page.evaluate("window.canary") is None, path
         assert page.locator("main img, nav img, header img").count() == 0, path
         expect(page.locator("nav a[aria-current]")).to_have_count(1)
-        for width in (360, 1280):
+        for width in (360, 1000, 1280):
             page.set_viewport_size({"width": width, "height": 900})
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), (path, width)
 

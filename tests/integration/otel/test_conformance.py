@@ -33,7 +33,8 @@ CHANGING = {"client.port", "net.peer.port", "server.port", "http.user_agent", "u
 
 
 @pytest.fixture(autouse=True)
-def _recording() -> Iterator[None]:
+def _recording(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(live, "_faults", {})
     RECORDER.on = True
     yield
     RECORDER.on = False

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pitstop.model import Match, StoreCorruptError, StoreError, StoreNewerError, StoreUnavailableError, Window
+from pitstop.model import (
+    Match,
+    StoreCorruptError,
+    StoreError,
+    StoreNewerError,
+    StoreUnavailableError,
+    TraceMatch,
+    Window,
+)
 from pitstop.store.sqlite import SqliteStore
 from pitstop.store.sqlite.faults import file_system_of
 
@@ -194,15 +202,23 @@ def test_a_full_file_refuses_and_nothing_of_the_batch_is_in(path: str, make: Mak
 
     store._connections._configured = limited
     store._connections.forget()
-    big = make.batch([(make.NOON, make.series(f"{i} " + "x" * 300), [1]) for i in range(200)])
+    big = make.batch(
+        [(make.NOON, make.series(f"{i} " + "x" * 300), [1]) for i in range(200)],
+        traces=make.traces([{"body": bytes(5000)}]), errors=make.errors([{}]),
+        profiles=make.profiles([(make.NOON, "a;b", 7)]),
+    )  # fmt: skip
+    window = Window(make.NOON, make.NOON + 60)
     for _ in range(2):
         with pytest.raises(StoreUnavailableError, match="no room"):
             store.append(big)
     assert counted(store, make) == 1
+    assert (len(store.traces(window, TraceMatch())), len(store.errors(window))) == (0, 0)
     full = False
     store._connections.forget()  # the limit belongs to a connection, a real disk's does not
     store.append(big)
     assert (counted(store, make), store.size().state) == (201, "ok")
+    assert store.trace(big.traces.trace_id[0]) == big.traces
+    assert (store.errors(window), store.profiles(window).samples) == (big.errors, [7])
     store.close()
 
 

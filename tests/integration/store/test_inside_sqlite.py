@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
@@ -271,6 +272,36 @@ def test_a_reader_sees_the_inside_while_a_writer_works_and_changes_nothing(
     with pytest.raises(StoreUnavailableError, match="readonly"):
         reader.append(make.batch(traces=make.traces([{}])))
     reader.close()
+
+
+def test_children_forked_between_batches_know_stacks_and_lose_no_trace(
+    sqlite_store: SqliteStore, make: Make, path: str
+) -> None:
+    def write(worker: str, n: int) -> None:
+        for i in range(n):
+            stacks = make.profiles([(make.NOON, f"main;{worker if i % 2 else 'both'}", 1)])
+            sqlite_store.append(make.batch(worker=worker, traces=make.traces([{"worker": worker}]), profiles=stacks))
+
+    write("parent", 2)
+    children = []
+    for n in range(3):
+        child = os.fork()
+        if not child:
+            failed = 1
+            try:
+                write(f"child{n}", 20)
+                failed = 0
+            finally:
+                os._exit(failed)
+        children.append(child)
+        write("parent", 10)
+    assert [os.waitpid(child, 0)[1] for child in children] == [0, 0, 0]
+    window = Window(make.NOON, make.NOON + 60)
+    found = Counter(sqlite_store.traces(window, TraceMatch(), limit=1000).worker)
+    assert found == {"parent": 32, "child0": 20, "child1": 20, "child2": 20}
+    stacks = {key[3]: samples for key, (samples, _) in make.stacks(sqlite_store.profiles(window)).items()}
+    assert stacks == {"main;both": 46, "main;parent": 16, **{f"main;child{n}": 10 for n in range(3)}}
+    assert figures(path, "SELECT count(*) FROM frame WHERE text = 'main'", "SELECT count(*) FROM stack") == [1, 6]
 
 
 def test_a_batch_that_fails_in_the_middle_leaves_nothing(

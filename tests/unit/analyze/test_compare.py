@@ -116,3 +116,12 @@ def test_one_failure_or_a_handful_of_slow_requests_is_no_state_of_the_service(re
     recorded.add(1100, "GET /a", [0.01] * 2, outcome="500")
     recorded.add(1100, "GET /b", [5.0] * 19)
     assert verdict(recorded.store, NOW).tone == "fine"
+
+
+def test_no_percentile_of_a_handful_of_requests_is_quoted_as_if_it_were_solid(recorded: Any) -> None:
+    recorded.add(NOW.start_s, "GET /rare", [0.9] * 3)
+    assert verdict(recorded.store, NOW).text.startswith("Too few requests to tell: 3, ")
+    recorded.add(NOW.start_s, "GET /often", [0.01] * 100)
+    text = verdict(recorded.store, NOW).text
+    assert text.startswith("Nothing stands out: the route with 20 requests or more answered 95 % of requests within 10")
+    assert "900" not in text

@@ -40,5 +40,11 @@ def test_a_series_without_an_occurrence_still_counts(recorded: Any) -> None:
     assert (row.type, row.count, row.message, row.stack, row.trace_id) == ("OSError", 3, "", "", "")
 
 
+def test_causes_beyond_the_cap_are_one_row_that_says_so(recorded: Any) -> None:
+    recorded.add(2010, "__other__", [0.1] * 3, kind="error", parent="", outcome="")
+    (row,) = errors(recorded.store, WINDOW)
+    assert (row.type, row.route, row.count) == ("__other__", "", 3)
+
+
 def test_no_failure_is_no_row(recorded: Any) -> None:
     assert errors(recorded.store, WINDOW) == []

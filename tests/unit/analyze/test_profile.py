@@ -38,6 +38,12 @@ def test_a_function_counts_once_a_stack_however_often_it_calls_itself(stacks: An
     assert (rows[0].self_s, rows[0].total_s, rows[0].samples) == (pytest.approx(0.06), pytest.approx(0.1), 10)
 
 
+def test_a_stack_without_frames_counts_for_the_whole_and_for_no_function(stacks: Any) -> None:
+    found = stacks({"": 5, "f": 5})
+    assert [(row.name, row.self_ratio) for row in top_functions(found)] == [("f", 0.5)]
+    assert flame_graph(found).root.self_s == pytest.approx(0.05)
+
+
 def test_two_windows_are_compared_by_share_and_not_by_load(stacks: Any) -> None:
     found = profile_diff(stacks({"f;slow": 600, "f;same": 400}), stacks({"f;slow": 2, "f;same": 8, "f;gone": 10}))
     shares = {delta.name: (delta.self_ratio, delta.before_self_ratio) for delta in found.functions}

@@ -136,8 +136,8 @@ def test_the_environment_carries_the_bootstrap_once_and_the_settings():
 
 @pytest.fixture
 def clean_hooks(monkeypatch: Any) -> Any:
-    monkeypatch.setattr(hooks, "_state", {})
-    monkeypatch.setattr(hooks, "_reason", {})
+    monkeypatch.setattr(hooks, "states", {})
+    monkeypatch.setattr(hooks, "reasons", {})
     yield
     hooks.remove()
 

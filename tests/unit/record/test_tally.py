@@ -15,7 +15,7 @@ class Text:
 
 
 def tally() -> Tally:
-    return Tally(threading.Lock(), "shop")
+    return Tally("shop")
 
 
 def ended(name: str) -> Operation:

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 from google.protobuf import json_format
 from google.protobuf.message import DecodeError, Message
 
+from pitstop.dashboard.ingest.weigh import json_is_too_much, protobuf_is_too_much
+
 if TYPE_CHECKING:
     from starlette.requests import Request
 
 MOST_SENT_BYTES = 4 << 20  # of a body as it comes; an SDK's batch of 512 spans has some 100 kB
-MOST_BYTES = 8 << 20  # of a body when it is unpacked; decoded it takes up to 50 times as much
+MOST_BYTES = 8 << 20  # of a body when it is unpacked; decoded it takes up to 30 times as much
 _GZIP = 16 + zlib.MAX_WBITS
 _IDS = ("traceId", "spanId", "parentSpanId", "trace_id", "span_id", "parent_span_id")
 _DEPTH = 40  # of messages and values within one another
@@ -63,7 +65,9 @@ def content_type(request: Request) -> str:
 
 
 def decode(body: bytes, kind: str, message: Message) -> None:
-    """Fill `message`. Raises BodyError 400 when `body` is none."""
+    """Fill `message`. Raises BodyError 400 when `body` is none, 413 when it has too much in it."""
+    if json_is_too_much(body) if kind == JSON else protobuf_is_too_much(body):
+        raise BodyError(413, "the body has too many spans or points; send smaller batches")
     try:
         if kind == PROTOBUF:
             message.ParseFromString(body)

@@ -15,12 +15,9 @@ from opentelemetry.trace import Span as ApiSpan
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 from opentelemetry.trace.span import DEFAULT_TRACE_STATE
 
-from pitstop.instrument.live import Served, fault
-from pitstop.instrument.names import BY_METHOD
-from pitstop.instrument.otel.meaning import LONGEST_NAME, LONGEST_VALUE, is_plain, kept, meaning
-from pitstop.model.series import FUNCTION
+from pitstop.instrument.live import fault
+from pitstop.instrument.otel.filing import enrich, file
 from pitstop.record.failure import failure_of
-from pitstop.record.recorder import MOST_CHILDREN, RECORDER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,8 +32,6 @@ FILED, MERGED, PASSED = range(3)
 
 MOST_ATTRIBUTES = 128  # of a span, as the SDK's default limit: OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT
 MOST_EVENTS = 128
-SHOWN_EVENTS = 16  # kept with a trace, by name and time
-SHOWN_LINKS = 8
 
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 _UNSET = Status(StatusCode.UNSET)
@@ -248,78 +243,8 @@ class Span(ApiSpan):
             return
         try:
             if self.fate == FILED:
-                self._file(operation, end_ns)
+                file(self, operation, end_ns)
             elif self.fate == MERGED:
-                self._enrich(operation)
+                enrich(self, operation)
         except Exception:  # noqa: BLE001  the host goes on
             fault("otel.end")
-
-    def _file(self, operation: Operation, end_ns: int) -> None:
-        if isinstance(operation, Served) and operation.request is not None:
-            self._give_way(operation, operation.request, end_ns)
-            return
-        root = operation.root
-        given = self.given
-        if self.kind is SpanKind.INTERNAL and is_plain(given):
-            kind, name, nbytes = FUNCTION, self.name[:LONGEST_NAME], 0
-            outcome, attrs = "error" if self.failed else "ok", None
-        else:
-            # `value` of an enumeration is looked up by a property
-            kind, name, outcome, nbytes, attrs = meaning(
-                self.kind._value_, self.name, given, failed=self.failed, root=root is None
-            )
-        if self.events or self.links:
-            attrs = {**(attrs or {}), **self._beside()}
-            if self.error:
-                attrs.setdefault("error.type", self.error)
-        operation.kind, operation.name, operation.outcome = kind, name, outcome
-        operation.nbytes, operation.attrs = nbytes, attrs
-        if root is None:
-            RECORDER.finish(operation, end_ns)
-            return
-        operation.end_ns = end_ns
-        children = root.children
-        if children is not None and not root.end_ns and len(children) < MOST_CHILDREN:
-            children.append(
-                (
-                    kind, name, outcome, operation.start_ns, end_ns, nbytes, attrs,
-                    operation.parent.start_ns,  # type: ignore[union-attr]  # below a root it has one
-                )
-            )  # fmt: skip
-        else:
-            RECORDER.finish_child(operation)
-
-    def _give_way(self, operation: Operation, request: Operation, end_ns: int) -> None:
-        """Our middleware has recorded the same request further in; what ended out here is handed to that one."""
-        self._enrich(request)
-        if operation.children:
-            operation.kind, operation.name = "", request.name
-            RECORDER.finish(operation, end_ns)
-
-    def _beside(self) -> dict[str, object]:
-        """Events by name and time since the start, links by their ids: without what they carry."""
-        found: dict[str, object] = {}
-        if self.events:
-            begun_ns = self.start_time
-            found["events"] = [
-                [str(event.name)[:LONGEST_VALUE], event.timestamp - begun_ns] for event in self.events[:SHOWN_EVENTS]
-            ]
-        if self.links:
-            found["links"] = [
-                f"{link.context.trace_id:032x}:{link.context.span_id:016x}" for link in self.links[:SHOWN_LINKS]
-            ]
-        return found
-
-    def _enrich(self, request: Operation) -> None:
-        """Give the request what only the instrumentation knows: attributes, and a route our middleware cannot see."""
-        attrs = kept(self.given)
-        if self.events or self.links:
-            attrs.update(self._beside())
-        if attrs:
-            request.attrs = {**attrs, **(request.attrs or {})}
-        route = attrs.get("http.route")
-        if route and not request.end_ns and not request.name:
-            seen: Any = request
-            carrier = getattr(seen, "scope", None) or getattr(seen, "environ", None)
-            if carrier is not None and not seen.middleware.template_of(carrier):
-                request.name = BY_METHOD[str(attrs.get("http.request.method", ""))][str(route)]

@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-import functools
 import time
 from time import perf_counter_ns
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from opentelemetry import context as context_api
 from opentelemetry import trace as trace_api
-from opentelemetry.context.context import Context
-from opentelemetry.trace import INVALID_SPAN, NonRecordingSpan, SpanKind, Status, StatusCode
+from opentelemetry.trace import INVALID_SPAN, NonRecordingSpan, SpanKind
 from opentelemetry.trace import Span as ApiSpan
 
-from pitstop.instrument import hooks
-from pitstop.instrument.live import Served, fault
+from pitstop.instrument.live import ATTACHED, Served, fault
 from pitstop.instrument.options import OPTIONS
 from pitstop.instrument.otel.context import SPAN_KEY, link
+from pitstop.instrument.otel.current import Current
 from pitstop.instrument.otel.spans import FILED, MERGED, PASSED, Span
 from pitstop.model.series import FUNCTION, HTTP, WEBSOCKET
-from pitstop.record.operation import Operation, get_current, reset_current, set_current
+from pitstop.record.operation import Operation, get_current
 from pitstop.record.recorder import RECORDER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from contextvars import Token
-    from types import TracebackType
+    from collections.abc import Mapping, Sequence
 
+    from opentelemetry.context.context import Context
     from opentelemetry.trace import Link, SpanContext
     from opentelemetry.util.types import Attributes
 
-_COROUTINE = 0x80  # inspect.CO_COROUTINE, without importing inspect
 SERVER = SpanKind.SERVER
 _SERVED = "server_span"  # on a request that a SERVER span has taken on
 
@@ -129,7 +125,7 @@ class Tracer(trace_api.Tracer):
                 parent = self._parent(span, holder, running, explicit=context is not None)
             else:
                 span.above = parent
-            if self._twin and hooks.attached(self._twin):
+            if self._twin and self._twin in ATTACHED:
                 span.fate, span.operation = PASSED, parent
                 span.start_ns = perf_counter_ns()
                 return span
@@ -244,78 +240,6 @@ class Tracer(trace_api.Tracer):
                 if request.known_trace_id is None and request.traceparent is None:
                     request.known_trace_id = f"{outer.trace_id:032x}"  # told by a header that only the host reads
         return True
-
-
-class Current:
-    """A span that begins and is current in a ``with``, or around each call of a function."""
-
-    __slots__ = ("_arguments", "_end_on_exit", "_ours", "_span", "_theirs", "_tracer")
-
-    def __init__(self, tracer: Tracer, arguments: tuple[Any, ...], end_on_exit: bool) -> None:
-        self._tracer = tracer
-        self._arguments = arguments
-        self._end_on_exit = end_on_exit
-        self._ours: Token[Operation | None] | None = None
-
-    def __enter__(self) -> ApiSpan:
-        tracer = self._tracer
-        self._span = span = tracer.start_span(*self._arguments)
-        contexts = tracer.contexts
-        if isinstance(span, Span) and span.fate == FILED:
-            values = contexts.get()
-            if not values or (len(values) == 1 and SPAN_KEY in values):
-                self._theirs = contexts.set(Context({SPAN_KEY: span}))
-            else:
-                self._theirs = contexts.set(Context({**values, SPAN_KEY: span}))
-            self._ours = set_current(span.operation)
-        else:
-            self._theirs = contexts.attach(Context({**contexts.get(), SPAN_KEY: span}))
-        return span
-
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
-    ) -> None:
-        if self._ours is None:
-            context_api.detach(self._theirs)
-        else:
-            try:
-                reset_current(self._ours)
-                self._tracer.contexts.reset(self._theirs)
-            except Exception:  # noqa: BLE001  begun in another context, as a generator may do
-                span = self._span
-                set_current(span.operation.parent if isinstance(span, Span) and span.operation else None)
-        span = self._span
-        if exc is not None and isinstance(exc, Exception) and span.is_recording():
-            record, set_status = self._arguments[-2:]
-            if isinstance(span, Span):
-                span.fail(exc, record=record, set_status=set_status)
-            else:  # of the provider that the host has set since
-                if record:
-                    span.record_exception(exc)
-                if set_status:
-                    span.set_status(Status(StatusCode.ERROR, f"{type(exc).__name__}: {exc}"))
-        if self._end_on_exit:
-            span.end()
-
-    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Around every call of `function`."""
-        code = getattr(function, "__code__", None)
-        tracer, arguments, end_on_exit = self._tracer, self._arguments, self._end_on_exit
-        if code is not None and code.co_flags & _COROUTINE:
-
-            @functools.wraps(function)
-            async def awaited(*args: Any, **kwargs: Any) -> Any:
-                with Current(tracer, arguments, end_on_exit):
-                    return await function(*args, **kwargs)
-
-            return awaited
-
-        @functools.wraps(function)
-        def called(*args: Any, **kwargs: Any) -> Any:
-            with Current(tracer, arguments, end_on_exit):
-                return function(*args, **kwargs)
-
-        return called
 
 
 def _unrecorded(holder: object) -> ApiSpan:

@@ -72,7 +72,7 @@ class Exporter:
         self._starting = allocate_lock()
         self._wake = allocate_lock()
         self._wake.acquire()
-        self._idle = allocate_lock()
+        self._ended = allocate_lock()  # held by the thread
         self._complained_s = float("-inf")
 
     def offer(self, batch: Batch) -> None:
@@ -87,10 +87,12 @@ class Exporter:
                 self.dropped += 1
         self._batches.append(batch)
         if not self._running and self._starting.acquire(blocking=False):
+            self._ended.acquire()
             try:
                 start_thread(self._run)
                 self._running = True
             except RuntimeError:  # the interpreter ends, or there are no threads
+                self._ended.release()
                 self._starting.release()
         self._wake_up()
 
@@ -99,10 +101,9 @@ class Exporter:
         self.stopped = True
         self._wake_up()
         if self._running and self._pid == os.getpid():
-            # held by the thread while it has something to do
-            if not self._idle.acquire(timeout=timeout_s):
+            if not self._ended.acquire(timeout=timeout_s):
                 return False
-            self._idle.release()
+            self._ended.release()
         return not self._batches
 
     def _wake_up(self) -> None:
@@ -110,8 +111,7 @@ class Exporter:
             self._wake.release()
 
     def _run(self) -> None:
-        pid = os.getpid()
-        self._idle.acquire()
+        pid, ended = os.getpid(), self._ended
         try:
             while os.getpid() == pid and not (self.stopped and not self._batches):
                 try:
@@ -120,11 +120,9 @@ class Exporter:
                 except Exception as error:  # noqa: BLE001  the thread must live
                     self._drop(f"a fault of ours: {error!r}")
                 if not self._batches and not self.stopped:
-                    self._idle.release()
                     self._wake.acquire(timeout=_IDLE_S)
-                    self._idle.acquire()
         finally:
-            self._idle.release()
+            ended.release()
 
     def _send_first(self) -> bool:
         """Send the oldest batch, however often it takes; False where it was stopped before."""

@@ -6,11 +6,14 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pitstop.instrument.live import faults
 from pitstop.instrument.options import OPTIONS
+from pitstop.record import RECORDER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -174,13 +177,41 @@ def test_a_redirection_to_another_site_is_not_told(asker, upstream, in_request, 
 
 
 def test_outside_of_a_request_a_call_is_a_root_of_its_own_without_a_trace(asker, upstream):
-    from pitstop.record import RECORDER
-
     _, body = asker("GET", f"http://127.0.0.1:{upstream}/", {})
     assert "traceparent" not in told(body)
     assert [record[1:5] for record in RECORDER.drain().records] == [
         ("http_client", f"GET 127.0.0.1:{upstream}", "", "200")
     ]
+
+
+def test_nothing_is_recorded_and_nobody_told_while_recording_is_off(asker, upstream, in_request):
+    with in_request() as seen:
+        RECORDER.on = False
+        _, body = asker("GET", f"http://127.0.0.1:{upstream}/", {})
+    assert "traceparent" not in told(body)
+    assert not seen.children
+
+
+def test_a_fault_of_ours_is_noted_and_the_call_answered(asker, upstream, in_request, monkeypatch):
+    integrations = [sys.modules[f"pitstop.instrument.{name}"] for name in ("httpx", "urllib3", "aiohttp")]
+    for integration in integrations:
+        monkeypatch.setattr(integration, "traceparent_for", lambda *_: 1 / 0)
+    with in_request() as seen:
+        assert asker("GET", f"http://127.0.0.1:{upstream}/", {})[0] == 200
+    assert len(seen.children) == 1
+    assert any(place.split(".")[0] in ("httpx", "urllib3", "aiohttp") for place in faults())
+
+
+def test_through_a_proxy_the_call_has_the_name_of_whom_it_asks(hooked, upstream, in_request):
+    hooked("urllib3")
+    import urllib3
+
+    with in_request(host="shop.example.com") as seen, urllib3.ProxyManager(f"http://127.0.0.1:{upstream}") as proxy:
+        response = proxy.request("GET", f"http://api.example.com:8080/{CANARY}")
+        assert told(response.data)["traceparent"]
+        response = proxy.request("GET", f"http://elsewhere.test/{CANARY}")
+        assert "traceparent" not in told(response.data)
+    assert seen.counts("http_client") == {"GET api.example.com:8080": 1, "GET elsewhere.test": 1}
 
 
 def test_a_body_that_nobody_reads_is_still_a_call(hooked, upstream, in_request):

@@ -167,6 +167,57 @@ def test_asyncio_counts_the_same(redis, clean, redis_url, in_request):
     asyncio.run(work())
 
 
+@pytest.mark.parametrize("transaction", [True, False])
+def test_a_failed_command_in_an_async_pipeline_is_the_only_error(redis, clean, redis_url, in_request, transaction):
+    import redis.asyncio as aredis
+
+    async def work() -> None:
+        client = aredis.Redis.from_url(redis_url)
+        await client.lpush("list", 1)
+        clean.config_resetstat()
+        with in_request() as seen:
+            pipe = client.pipeline(transaction=transaction).set("a", 1).get("list").get("a")
+            with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
+                await pipe.execute()
+        assert seen.counts("cache") == without(server_counts(clean))
+        assert seen.outcomes("cache")["GET", "error"] == 1
+        await client.aclose()
+
+    asyncio.run(work())
+
+
+def test_nothing_is_recorded_while_recording_is_off(clean, redis_url):
+    import redis.asyncio as aredis
+
+    from pitstop.record import RECORDER
+
+    async def ask() -> None:
+        async with aredis.Redis.from_url(redis_url) as client:
+            await client.get("a")
+
+    RECORDER.drain()
+    RECORDER.on = False
+    clean.get("a")
+    clean.pipeline().get("a").execute()
+    asyncio.run(ask())
+    assert not RECORDER.drain().records
+
+
+def test_a_fault_of_ours_is_noted_and_the_command_answered(redis, clean, in_request, monkeypatch):
+    from pitstop.instrument import live
+    from pitstop.instrument import redis as integration
+
+    clean.set("a", 1)
+    monkeypatch.setattr(integration, "line_attrs", lambda _: 1 / 0)
+    with in_request() as seen:
+        assert clean.get("a") == b"1"
+        assert clean.pipeline().get("a").execute() == [b"1"]
+        with pytest.raises(redis.ResponseError):
+            clean.lpush("a", 1)
+    assert not seen.children
+    assert {"redis.file", "redis.pipeline"} <= set(live.faults())
+
+
 def test_subscribing_is_recorded_and_waiting_for_messages_is_not(clean, in_request):
     with in_request() as seen, clean.pubsub() as listener:
         listener.subscribe("news")

@@ -12,12 +12,15 @@ from collections import Counter
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pitstop.app import open_store
 from pitstop.instrument import tasks
+from pitstop.instrument.live import faults
+from pitstop.instrument.options import OPTIONS
 from pitstop.model import Match, Window
 from pitstop.model.record import named
 from pitstop.record import RECORDER
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 CANARY = "canary-51cc"
+TRACE_ID = "ab" * 16
+CALLER = f"00-{TRACE_ID}-{'cd' * 8}-01".encode()
 SERVICES = Path(__file__).parents[1] / "services"
 SOURCE = Path(__file__).parents[4] / "src"
 BIN = Path(sys.executable).parent
@@ -63,6 +68,16 @@ class Worker:
         for series, count in zip(rows.series, rows.count, strict=True):
             counts[series.name, series.outcome] += count
         return counts
+
+    def failed_below(self, trace_id: str) -> set[tuple[str, int]]:
+        """Names of the failed runs of one trace, and the spans that are their parents."""
+        store = open_store(self.store)
+        try:
+            parts = store.trace(trace_id)
+        finally:
+            store.close()
+        rows = zip(parts.name, parts.parent_id, parts.outcome, strict=True)
+        return {(name, int(parent, 16)) for name, parent, outcome in rows if outcome == "error"}
 
     def counts_become(self, kind: str, expected: dict[tuple[str, str], int]) -> Counter[tuple[str, str]]:
         deadline_s = time.monotonic() + 20
@@ -110,11 +125,11 @@ def stored_bytes(worker: Worker) -> bytes:
     return b"".join(path.read_bytes() for path in folder.glob("pitstop.db*"))
 
 
-@pytest.mark.parametrize("pool", ["prefork", "solo", "threads"])
+@pytest.mark.parametrize("pool", ["prefork", "solo"])
 def test_celery_runs_are_tasks_with_their_outcomes_and_waits(worker, in_request, pool):
     from shop_tasks import again, chained, fail, ship
 
-    with in_request() as seen:
+    with in_request(traceparent=CALLER) as seen:
         for _ in range(5):
             ship.delay(CANARY)
         fail.delay(CANARY)
@@ -138,26 +153,31 @@ def test_celery_runs_are_tasks_with_their_outcomes_and_waits(worker, in_request,
     waits = running.counts("queue")
     assert waits["waited", "ok"] == 10
     assert waits["publish shop.ship", "ok"] == waits["publish shop.again", "ok"] == 1
+    (published,) = [child for child in seen.children if child.name == "publish shop.fail"]
+    assert running.failed_below(TRACE_ID) == {("shop.fail", published.start_ns)}
     assert CANARY.encode() not in stored_bytes(running)
 
 
 def test_what_a_celery_child_has_done_is_stored_when_the_worker_ends_at_once(worker, shop):
     import redis
-    from shop_tasks import ship
+    from shop_tasks import counted
 
     broker = redis.Redis.from_url(shop)
 
-    with worker("celery", "-A", "shop_tasks", "worker", "-P", "prefork", "-c", "1", "-l", "warning") as running:
-        ship.delay("first")
-        assert running.counts_become("task", {("shop.ship", "ok"): 1})
-        for _ in range(20):
-            ship.delay(CANARY)
-        deadline_s = time.monotonic() + 10
-        while broker.llen("celery") > 10 and time.monotonic() < deadline_s:
+    def run_become(runs: int) -> int:
+        deadline_s = time.monotonic() + 15
+        while int(broker.get("counted") or 0) < runs and time.monotonic() < deadline_s:
             time.sleep(0.001)
-    left = broker.llen("celery") + broker.hlen("unacked")  # a worker that ends gives back what it has not begun
-    assert 0 <= left <= 20
-    assert running.counts("task") == {("shop.ship", "ok"): 21 - left}
+        return int(broker.get("counted") or 0)
+
+    with worker("celery", "-A", "shop_tasks", "worker", "-P", "prefork", "-c", "1", "-l", "warning") as running:
+        counted.delay()
+        assert run_become(1) == 1
+        for _ in range(20):
+            counted.delay()
+        assert run_become(21) == 21
+    assert running.counts("task") == {("shop.counted", "ok"): 21}
+    assert running.counts("cache")["INCRBY", "ok"] == 21  # what redis-py sends for `incr`
 
 
 def test_an_eager_celery_task_is_part_of_its_request(shop, in_request):
@@ -204,7 +224,7 @@ def test_rq_runs_are_tasks_even_in_the_child_that_is_forked_for_each(worker, sho
 def test_dramatiq_runs_are_tasks(worker, shop, in_request):
     import shop_actors
 
-    with in_request() as seen:
+    with in_request(traceparent=CALLER) as seen:
         for _ in range(3):
             shop_actors.ship.send(CANARY)
         shop_actors.fail.send(CANARY)
@@ -214,6 +234,8 @@ def test_dramatiq_runs_are_tasks(worker, shop, in_request):
     with worker("dramatiq", "shop_actors", "-p", "1", "-t", "2") as running:
         assert running.counts_become("task", expected) == expected
     assert running.counts("queue")["waited", "ok"] == 6
+    (published,) = [child for child in seen.children if child.name == "publish fail"]
+    assert ("fail", published.start_ns) in running.failed_below(TRACE_ID)
     assert CANARY.encode() not in stored_bytes(running)
 
 
@@ -230,8 +252,7 @@ def test_a_run_knows_who_enqueued_it(shop, in_request, delayed):
 
     connection = redis.Redis.from_url(shop)
     queue = Queue(connection=connection)
-    caller = b"00-" + b"ab" * 16 + b"-" + b"cd" * 8 + b"-01"
-    with in_request(traceparent=caller) as seen:
+    with in_request(traceparent=CALLER) as seen:
         if delayed:
             queue.enqueue_in(timedelta(0), "shop_tasks.rq_fail", CANARY)
         else:
@@ -247,7 +268,7 @@ def test_a_run_knows_who_enqueued_it(shop, in_request, delayed):
     (run,) = [record for record in records if record.kind == "task"]
     assert not [record for record in records if record.name.startswith("publish")]
     assert run.caller is not None
-    assert run.caller[1] == f"00-{'ab' * 16}-{published.start_ns:016x}-01".encode()
+    assert run.caller[1] == f"00-{TRACE_ID}-{published.start_ns:016x}-01".encode()
     assert [child.name for child in run.children or () if child.kind == "queue"] == ["waited"]
     assert run.failure is not None
     assert (run.failure.type, CANARY in repr(run)) == ("builtins.ValueError", False)
@@ -288,3 +309,74 @@ def test_waits_by_two_clocks_that_disagree_are_not_believed(hooked):
     (record,) = named(RECORDER.drain().records)
     assert record.children is not None
     assert 5 <= record.children[0].duration_ns / 1e9 < 6
+
+
+def test_a_fault_of_ours_is_noted_and_the_task_runs(shop, in_request, monkeypatch):
+    import redis
+    from rq import Queue, SimpleWorker
+    from rq.timeouts import TimerDeathPenalty
+    from shop_tasks import celery_app, ship
+
+    class InProcess(SimpleWorker):  # type: ignore[misc]  # rq is not typed here
+        death_penalty_class = TimerDeathPenalty
+
+    monkeypatch.setattr(tasks, "time", lambda: 1 / 0)
+    queue = Queue(connection=redis.Redis.from_url(shop))
+    with in_request() as seen:
+        assert ship.apply_async((CANARY,), countdown=1)
+        job = queue.enqueue("shop_tasks.rq_ship", CANARY)
+    InProcess([queue], connection=queue.connection).work(burst=True)
+    assert job.latest_result().return_value == len(CANARY)
+    assert "tasks.send_along" in faults()
+    assert sum(seen.counts("queue").values()) == 2
+    celery_app.control.purge()
+
+
+def test_nothing_is_added_to_messages_while_recording_is_off(shop):
+    import redis
+    import shop_actors
+    from rq import Queue
+    from shop_tasks import celery_app, ship
+
+    RECORDER.on = False
+    job = Queue(connection=redis.Redis.from_url(shop)).enqueue("shop_tasks.rq_ship", CANARY)
+    assert job.meta == {}
+    assert tasks.SENT not in shop_actors.ship.send(CANARY).options
+    ship.delay(CANARY)
+    assert tasks.SENT.encode() not in redis.Redis.from_url(shop).lrange("celery", 0, -1)[0]
+    assert tasks.begin("job", None, None) is None
+    celery_app.control.purge()
+
+
+def test_a_message_is_not_told_where_nobody_may_be(shop, in_request):
+    from shop_tasks import celery_app, ship
+
+    OPTIONS.configure(exclude=(), exec_time=False, server_timing=False, propagate=("none",))
+    try:
+        with in_request():
+            ship.delay(CANARY)
+    finally:
+        OPTIONS.configure(exclude=(), exec_time=False, server_timing=False)
+    import redis
+
+    (message,) = redis.Redis.from_url(shop).lrange("celery", 0, -1)
+    assert tasks.SENT.encode() in message
+    assert b"traceparent" not in message
+    celery_app.control.purge()
+
+
+@pytest.mark.parametrize(
+    ("eta", "due_s"),
+    [
+        (None, 1_000.0),
+        ("1970-01-01T00:33:20+00:00", 2_000.0),
+        ("1970-01-01T01:33:20+01:00", 2_000.0),
+        ("1970-01-01T00:00:01+00:00", 1_000.0),
+        ("1970-01-01T00:33:20", None),  # of a zone that nobody knows
+    ],
+)
+def test_a_delay_is_no_waiting(eta, due_s):
+    from pitstop.instrument.celery import _due_s
+
+    assert _due_s(SimpleNamespace(eta=eta), 1_000.0) == due_s
+    assert _due_s(SimpleNamespace(eta=eta), None) is None

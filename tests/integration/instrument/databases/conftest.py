@@ -18,7 +18,17 @@ from pitstop.record.statements import POSTGRESQL, normalized
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-DRIVERS = ("sqlite3", "aiosqlite", "psycopg", "psycopg2", "asyncpg", "pymysql", "mysqlclient", "sqlalchemy", "django")
+DRIVERS = (
+    "sqlite3",
+    "aiosqlite",
+    "psycopg",
+    "psycopg2",
+    "asyncpg",
+    "pymysql",
+    "mysqlclient",
+    "sqlalchemy",
+    "django-orm",
+)
 
 
 class Below:
@@ -54,7 +64,7 @@ def hooked() -> Iterator[None]:
 
 @pytest.fixture
 def recorded(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], Any]]:
-    """``with recorded() as below:`` runs its body as one request."""
+    """Makes a context whose body is one request: what ended below it is known afterwards."""
     monkeypatch.setattr(RECORDER, "on", True)
     monkeypatch.setattr(RECORDER, "capacity", 100_000)
 
@@ -109,7 +119,8 @@ class Server:
         """The same with the milliseconds that they took."""
         totals: dict[str, tuple[int, int, float]] = {}
         for text, calls, rows, ms in self.connection.execute(
-            "SELECT query, calls, rows, total_exec_time FROM pg_stat_statements WHERE query NOT LIKE '%%pg_stat_statements%%'"
+            "SELECT query, calls, rows, total_exec_time FROM pg_stat_statements"
+            " WHERE query NOT LIKE '%%pg_stat_statements%%'"
         ):
             name = normalized(text, POSTGRESQL)
             before = totals.get(name, (0, 0, 0.0))

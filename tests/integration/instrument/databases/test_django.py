@@ -1,4 +1,4 @@
-# ruff: noqa: ANN001, ANN201, PLC0415  fixtures are known by name; a process has one Django
+# ruff: noqa: ANN001, ANN201, ARG001, PLC0415, PT012  fixtures are known by name; a process has one Django
 """Django's ORM over psycopg and sqlite3, sync and async, beside PostgreSQL's own account."""
 
 from __future__ import annotations

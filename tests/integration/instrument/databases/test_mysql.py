@@ -3,12 +3,17 @@
 
 from __future__ import annotations
 
-import MySQLdb
+import importlib.util
+
 import pymysql
 import pytest
 import sqlalchemy as sa
 
-DRIVERS = {"pymysql": pymysql, "mysqldb": MySQLdb}
+DRIVERS = {"pymysql": pymysql}
+if importlib.util.find_spec("MySQLdb"):  # needs a compiler and MySQL's headers
+    import MySQLdb
+
+    DRIVERS["mysqldb"] = MySQLdb
 
 
 def connect(mariadb, driver):

@@ -1,4 +1,4 @@
-# ruff: noqa: ANN001, ANN201, ANN202  fixtures are known by name
+# ruff: noqa: ANN001, ANN201, ANN202, ARG001, E501  fixtures are known by name
 """Against PostgreSQL's own account of the same run: calls and rows are equal for each statement, long times are, too."""
 
 from __future__ import annotations

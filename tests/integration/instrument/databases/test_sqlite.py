@@ -1,4 +1,4 @@
-# ruff: noqa: ANN001, ANN201, ANN202, PERF203  fixtures are known by name
+# ruff: noqa: ANN001, ANN201, ANN202, PT012  fixtures are known by name
 """sqlite3 and aiosqlite: recorded, and otherwise as they are."""
 
 from __future__ import annotations

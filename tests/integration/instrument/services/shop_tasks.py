@@ -2,6 +2,7 @@
 
 import os
 
+import redis
 from celery import Celery
 
 REDIS_URL = os.environ.get("SHOP_REDIS", "memory://")
@@ -13,6 +14,11 @@ celery_app.conf.update(worker_hijack_root_logger=False, broker_connection_retry_
 @celery_app.task(name="shop.ship")
 def ship(order: str) -> int:
     return len(order)
+
+
+@celery_app.task(name="shop.counted")
+def counted() -> None:
+    redis.Redis.from_url(REDIS_URL).incr("counted")
 
 
 @celery_app.task(name="shop.fail")
