@@ -112,6 +112,7 @@ def test_psycopg_passes_failures_on_and_streams_may_end_early(postgres, server, 
     assert ("SELECT id FROM things", "ok") in names
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # Django misses its applications here
 def test_django_over_a_driver_without_an_integration_records_by_itself(postgres, server, recorded):
     from pitstop.instrument import django_orm
 
