@@ -13,7 +13,7 @@ let shown = null;
 export function family(name) {
   if (/\b(select|poll|epoll|wait|acquire|sleep|recv|recv_into|accept|read)\b[^(]*\(/i.test(name) && /\((?:<|threading|selectors|socket|queue|asyncio|concurrent|ssl|multiprocessing|lib)/.test(name)) return "wait";
   const file = name.slice(name.lastIndexOf("(") + 1);
-  if (/^(?:<|~)|^(?:lib\/)?python\d|^(?:asyncio|threading|selectors|socket|json|re|logging|concurrent|importlib|contextlib|functools|collections|ssl|queue|email|http|urllib|runpy|socketserver|multiprocessing|encodings|copy|typing|enum|dataclasses|datetime|decimal|random|hashlib|base64|gzip|zlib|pickle|sqlite3|subprocess|unittest|wsgiref|xml|html|csv|io|os|abc)[/.]/.test(file)) return "std";
+  if (/^(?:<|~|gc\))|^(?:lib\/)?python\d|^(?:asyncio|threading|selectors|socket|json|re|logging|concurrent|importlib|contextlib|functools|collections|ssl|queue|email|http|urllib|runpy|socketserver|multiprocessing|encodings|copy|typing|enum|dataclasses|datetime|decimal|random|hashlib|base64|gzip|zlib|pickle|sqlite3|subprocess|unittest|wsgiref|xml|html|csv|io|os|abc)[/.]/.test(file)) return "std";
   if (/site-packages|dist-packages|^(?:starlette|fastapi|uvicorn|anyio|pydantic|flask|werkzeug|django|sqlalchemy|jinja2|gunicorn|granian|hypercorn|h11|httptools|httpx|httpcore|requests|urllib3|redis|asyncpg|psycopg\w*|pymysql|aiosqlite|celery|kombu|gevent|greenlet|litestar|markupsafe|click|msgspec|orjson|numpy|pandas|opentelemetry|pitstop|uvloop|aiohttp|botocore|boto3)[/.]/.test(file)) return "lib";
   return "own";
 }

@@ -85,7 +85,7 @@ class Waterfall {
     if (row.size) made.setAttribute("aria-expanded", String(!this.shut.has(row.index)));
     const text = el(row.kind === "gap" ? "em" : "code", { textContent: cutMiddle(row.kind === "db" ? short(row.name) : row.name, 120), title: row.name });
     name.append(twist, text);
-    if (row.times) name.append(el("b", { className: "times", textContent: `× ${count(row.times)}` }));
+    if (row.times) name.append(el("b", { className: row.kind === "db" ? "times" : "times calm", textContent: `× ${count(row.times)}` }));
     if (row.note) name.append(el("small", { textContent: row.note, title: row.note }));
     const lane = el("div", { className: "b", role: "gridcell" });
     this.bars(lane, row);
