@@ -222,7 +222,10 @@ def test_who_has_no_token_is_refused(receiver: Receiver) -> None:
         assert httpx.post(receiver.url + path, json={}, headers={"Authorization": "Bearer x"}).status_code == 401
 
 
-BAD = ["bomb", "large", "gzip", "cut", "encoding", "type", "list", "deep", "nested", "id", "bytes", "resources", "spans", "objects"]
+BAD = [
+    "bomb", "large", "gzip", "cut", "encoding", "type", "list", "deep", "nested", "id", "bytes", "resources", "spans",
+    "objects",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(
