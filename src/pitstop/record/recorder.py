@@ -145,7 +145,7 @@ class Recorder:
         """Wake the flusher, which is behind; `children` if there is room for them."""
         if self.nudge is not None:
             self.nudge(True)
-        if self.inside + len(self.buffer) <= self.capacity:
+        if self.inside + len(self.buffer) <= self.capacity * 3 // 4:  # a child takes half as much again as a root
             return children
         self.inside -= len(children)
         for _ in children:

@@ -223,21 +223,9 @@ def test_who_has_no_token_is_refused(receiver: Receiver) -> None:
 
 
 BAD = [
-    "bomb",
-    "large",
-    "gzip",
-    "cut",
-    "encoding",
-    "type",
-    "list",
-    "deep",
-    "nested",
-    "id",
-    "bytes",
-    "resources",
-    "spans",
+    "bomb", "large", "gzip", "cut", "encoding", "type", "list", "deep", "nested", "id", "bytes", "resources", "spans",
     "objects",
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(

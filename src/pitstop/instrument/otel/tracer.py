@@ -31,8 +31,8 @@ SERVER = SpanKind.SERVER
 _SERVED = "server_span"  # on a request that a SERVER span has taken on
 
 TWINS = {
-    "aiohttp_client": "aiohttp", "aiopg": "psycopg2", "asyncpg": "asyncpg", "celery": "celery", "django_orm": "django",
-    "httpx": "httpx", "jinja2": "jinja2", "mysql": "mysql", "mysqlclient": "mysqlclient", "psycopg": "psycopg",
+    "aiohttp_client": "aiohttp", "aiopg": "psycopg2", "asyncpg": "asyncpg", "celery": "celery",
+    "httpx": "httpx", "jinja2": "jinja2", "mysqlclient": "mysqlclient", "psycopg": "psycopg",
     "psycopg2": "psycopg2", "pymemcache": "pymemcache", "pymysql": "pymysql", "redis": "redis", "requests": "urllib3",
     "sqlalchemy": "sqlalchemy", "sqlite3": "sqlite3", "urllib3": "urllib3",
 }  # fmt: skip

@@ -24,10 +24,11 @@ from opentelemetry.trace import (
 import pitstop
 from pitstop.instrument import live
 from pitstop.instrument.asgi import RecordingMiddleware
+from pitstop.instrument.hooks import INTEGRATIONS
 from pitstop.instrument.options import OPTIONS
 from pitstop.instrument.otel import filing
 from pitstop.instrument.otel import spans as spans_module
-from pitstop.instrument.otel.tracer import TracerProvider
+from pitstop.instrument.otel.tracer import TWINS, TracerProvider
 from pitstop.model.record import Record, named
 from pitstop.record import CURRENT, RECORDER, leaf
 
@@ -353,3 +354,7 @@ def test_what_ends_after_its_request_is_not_lost(tracer: Any) -> None:
         ("http", "GET /a", ""),
         ("function", "late", "GET /a"),
     ]
+
+
+def test_every_twin_is_an_integration_of_ours() -> None:
+    assert set(TWINS.values()) <= set(INTEGRATIONS)
