@@ -111,6 +111,10 @@ def postgres() -> Iterator[Database]:
     process = account.start(programs / "postgres", "-D", data, *options, cwd=folder)
     try:
         _wait_for_port(process, port, folder)
+        ready = [programs / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port), "-d", "postgres", "-U", "test"]
+        deadline_s = time.monotonic() + START_S
+        while subprocess.run(ready, check=False).returncode and time.monotonic() < deadline_s:
+            time.sleep(0.02)  # it listens a little before it lets anybody in
         server = Database("127.0.0.1", port, "test", "test")
         for database, command in (
             ("postgres", "CREATE DATABASE test"),
