@@ -201,7 +201,7 @@ def test_what_ended_below_roots_counts_for_the_capacity_and_is_dropped_before_ro
     records = named(drained.records)
     kept = sum(len(record.children or ()) for record in records)
     assert len(records) == 1000
-    assert 3300 <= kept <= recorder.capacity - 680
+    assert recorder.capacity // 2 <= kept <= recorder.capacity * 3 // 4
     assert drained.dropped == 5000 - kept
     with_children(recorder, 5)
     (after,) = named(recorder.drain().records)
@@ -220,7 +220,7 @@ def test_a_full_buffer_takes_less_than_a_mebibyte() -> None:
     finally:
         tracemalloc.stop()
     assert len(recorder.buffer) == recorder.capacity
-    assert taken < 1_300_000  # tracemalloc counts the allocator's own headers, too
+    assert taken < 1 << 20
 
 
 def test_many_children_wake_the_flusher_early() -> None:
