@@ -20,6 +20,7 @@ from pitstop.model import Batch, Match, Samples, SettingError, TraceMatch, Windo
 from pitstop.model.trace import decode_spans
 from pitstop.record import CURRENT, RECORDER, leaf
 from pitstop.rollup.fold import Fold
+from pitstop.rollup.otlp import exporter as exporter_module
 from pitstop.rollup.otlp.encode import metrics_request
 from pitstop.rollup.otlp.exporter import WAITING_BATCHES, Exporter, parse_headers
 
@@ -73,7 +74,9 @@ class Collector:
 
 
 @pytest.fixture
-def collector() -> Iterator[Collector]:
+def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
+    """With threads that coverage sees; the other tests have real ones."""
+    monkeypatch.setattr(exporter_module, "start_thread", lambda run: threading.Thread(target=run, daemon=True).start())
     collector = Collector()
     yield collector
     collector.server.shutdown()

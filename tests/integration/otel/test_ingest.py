@@ -104,8 +104,7 @@ def test_a_real_sdk_delivers_requests_statements_calls_and_a_trace(
     assert _rows(receiver, kind="http_client")["POST bank.example", "GET /invoices/{id}", "503"][0] == 5
     assert set(_rows(receiver, kind="part")) >= {("db", "GET /invoices/{id}", "")}
     traces = receiver.store.traces(_window(), TraceMatch(service="billing"), body=True)
-    assert 1 <= len(traces) <= 5  # what is slow depends on the machine
-    assert sum(traces.weight) == 5
+    assert 1 <= sum(traces.weight) <= 5  # those that came after the sample wait for the next one
     spans = decode_spans(traces.body[0])
     assert [span.kind for span in spans] == ["db", "http_client"]
     assert [span.nbytes for span in spans] == [3, 0]
@@ -242,8 +241,8 @@ BAD = [
         (b'{"resourceSpans":' * 50 + b"1" + b"}" * 50, {"Content-Type": "application/json"}, 400, "deeply"),
         (b'{"resourceSpans":[{"spans":[{"traceId":"xyz"}]}]}', {"Content-Type": "application/json"}, 400, "hex"),
         (b"\xff\xff\xff", {}, 400, "protobuf"),
-        (b"\x0a\x00" * 2_000_000, {}, 413, "smaller"),
-        (message(1, message(2, b"\x12\x00" * 1_000_000)), {}, 413, "smaller"),
+        (b"\x0a\x00" * 250_000, {}, 413, "smaller"),
+        (message(1, message(2, b"\x12\x00" * 250_000)), {}, 413, "smaller"),
         (b"{" * 1_000_000, {"Content-Type": "application/json"}, 413, "smaller"),
     ],
     ids=BAD,
