@@ -76,7 +76,7 @@ const kinds = {
     const option = frame({ ...range(), y: { type: "log", logBase: high / low < 200 ? 2 : 10, min: low, max: high, splitLine: { lineStyle: { color: color("line") } }, axisLabel: { color: color("faint"), fontSize: 11, formatter: (v) => format.duration(v), showMinLabel: false, showMaxLabel: false } }, left: 52 });
     const fill = color("p99");
     option.series = [{
-      type: "custom", clip: true, data: d.cells.map(([c, r, n]) => [d.ts[c] * 1000, Math.max(low, d.lower[r]), Math.max(low, d.upper[r]), n]), encode: { x: 0, y: [1, 2] },
+      type: "custom", clip: true, progressive: 0, data: d.cells.map(([c, r, n]) => [d.ts[c] * 1000, Math.max(low, d.lower[r]), Math.max(low, d.upper[r]), n]), encode: { x: 0, y: [1, 2] },
       renderItem(params, api) {
         const [x0, y0] = api.coord([api.value(0), api.value(1)]), [x1, y1] = api.coord([api.value(0) + d.step_s * 1000, api.value(2)]);
         const left = Math.max(x0, params.coordSys.x), right = Math.min(x1, params.coordSys.x + params.coordSys.width);
