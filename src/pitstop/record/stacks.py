@@ -53,13 +53,15 @@ class Stack:
 
     def __init__(self, codes: list[CodeType], lastis: list[int]) -> None:
         self.codes = codes  # held, so that the ids it is found by stay its own
-        self.owner_at = next((at for at, code in enumerate(codes) if id(code) in OWNERS), -1)
+        owners = [at for at, code in enumerate(codes) if id(code) in OWNERS]
+        self.owner_at = owners[0] if owners else -1
         top = codes[0]
         self.waits = (os.path.basename(top.co_filename), top.co_name) in WAITS and not OWN[top.co_filename]  # noqa: PTH119
         self.ours = codes[-1].co_filename in _THREADS
+        inside = owners[-1] if owners else len(codes)  # what called a request says nothing about it
         frames = [
             label(code, lasti)
-            for code, lasti in zip(codes, lastis, strict=True)
+            for code, lasti in zip(codes[:inside], lastis[:inside], strict=True)
             if not code.co_filename.startswith(_HERE)
         ] or [label(top, lastis[0])]
         own = next((at for at, code in enumerate(codes) if OWN[code.co_filename]), 0)
