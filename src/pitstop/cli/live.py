@@ -7,13 +7,14 @@ import time
 from typing import TYPE_CHECKING
 
 from pitstop.model import Profiles
-from pitstop.model.errors import PitstopError, SettingError
+from pitstop.model.errors import NotFoundError, PitstopError, SettingError
 from pitstop.record.burst import LONGEST_S, answer, ask, targets
 
 if TYPE_CHECKING:
     from pitstop.record.burst import Target
 
 _PATIENCE_S = 5.0  # a process looks for requests once a second, and may be busy
+_KNOWN_WITHIN_S = 2.5
 _LOOK_EVERY_S = 0.1
 
 
@@ -22,26 +23,52 @@ def sampled_now(
 ) -> Profiles:
     """Stacks of `mode` of that process, or of all of the service's, sampled from now on for `seconds`.
 
-    Says on standard error how far it is. Raises NotFoundError where nothing is recorded, PitstopError when one ends.
+    Says on standard error how far it is, and who did not answer. Raises NotFoundError where nothing is recorded,
+    PitstopError when none answers.
     """
     if not 0 < seconds <= LONGEST_S:
         raise SettingError(f"--seconds {seconds:g} is outside 0 … {LONGEST_S:g}")
-    asked = {one: ask(one, seconds, rate_hz) for one in targets(pid=pid, service=service)}
+    asked = {one: ask(one, seconds, rate_hz) for one in _known(pid, service)}
     out = Profiles()
+    missing: list[str] = []
+    answered = 0
     begun_s = time.monotonic()
     while asked:
         for one, name in list(asked.items()):
-            found = answer(one, name)
+            try:
+                found = answer(one, name)
+            except PitstopError as error:
+                missing.append(str(error))
+                del asked[one]
+                continue
             if found is not None:
+                answered += 1
                 del asked[one]
                 _add(out, found, mode, route)
         waited_s = time.monotonic() - begun_s
-        if asked and waited_s > seconds + _PATIENCE_S:
-            raise PitstopError(f"process {next(iter(asked)).pid} does not answer; is it stopped?")
+        if waited_s > seconds + _PATIENCE_S:
+            missing += [f"process {one.pid} does not answer; is it stopped?" for one in asked]
+            asked.clear()
         _say(asked, waited_s, seconds)
         if asked:
             time.sleep(_LOOK_EVERY_S)
+    if missing and not answered:
+        raise PitstopError(missing[0])
+    for text in missing:
+        sys.stderr.write(f"pitstop: shown without one: {text}\n")
     return out
+
+
+def _known(pid: int | None, service: str | None) -> list[Target]:
+    """Whom to ask. A process makes itself known about a second after its first request."""
+    deadline_s = time.monotonic() + _KNOWN_WITHIN_S
+    while True:
+        try:
+            return targets(pid=pid, service=service)
+        except NotFoundError:
+            if time.monotonic() > deadline_s:
+                raise
+        time.sleep(_LOOK_EVERY_S)
 
 
 def _add(out: Profiles, found: Profiles, mode: str, route: str | None) -> None:

@@ -26,9 +26,9 @@ def test_computing_and_sleeping_views_show_where_and_only_computing_takes_cpu(se
         assert served.get(path) == 200
     served.end()
 
-    assert served.seconds("wall", "GET /computing", "compute (profiled_asgi.py:") > 0.7
-    assert 0.7 < served.seconds("cpu", "GET /computing", "compute (profiled_asgi.py:") < 0.9
-    assert 0.7 < served.seconds("wall", "GET /sleeping", "sleeping (profiled_asgi.py:34)") < 0.9
+    assert served.seconds("wall", "GET /computing", "compute (profiled_asgi.py:") > 0.5
+    assert 0.5 < served.seconds("cpu", "GET /computing", "compute (profiled_asgi.py:") < 1.1
+    assert 0.6 < served.seconds("wall", "GET /sleeping", "sleeping (profiled_asgi.py:34)") < 1.1
     assert served.seconds("cpu", "GET /sleeping", "sleeping (profiled_asgi.py:34)") < 0.05
 
 
@@ -56,7 +56,7 @@ def test_tasks_of_a_request_are_profiled_under_its_route(serve: Serve) -> None:
     served = serve(*UVICORN, "--loop", "asyncio")
     served.get("/task")
     served.end()
-    assert 0.4 < served.seconds("cpu", "GET /task", "child (profiled_asgi.py:") < 0.6
+    assert 0.3 < served.seconds("cpu", "GET /task", "child (profiled_asgi.py:") < 0.7
 
 
 def test_a_lock_convoy_is_seen_at_the_line_that_waits(serve: Serve) -> None:
@@ -75,14 +75,14 @@ def test_after_a_fork_each_worker_profiles_itself(serve: Serve) -> None:
     served = serve(*GUNICORN, "--preload", "-w", "2")
     served.get_at_once(*["/computing"] * 6)
     served.end()
-    assert 1.4 < served.seconds("cpu", "GET /computing", "compute (profiled_wsgi.py:") < 2.2
+    assert 1.0 < served.seconds("cpu", "GET /computing", "compute (profiled_wsgi.py:") < 2.4
 
 
 def test_under_gevent_what_computes_is_seen_and_the_hub_is_not_all(serve: Serve) -> None:
     served = serve(*GUNICORN, "-k", "gevent")
     served.get_at_once("/convoy", "/computing", "/convoy")
     served.end()
-    assert 0.2 < served.seconds("cpu", "GET /computing", "compute (profiled_wsgi.py:") < 0.4
+    assert 0.15 < served.seconds("cpu", "GET /computing", "compute (profiled_wsgi.py:") < 0.5
     assert served.process.returncode == 0
 
 
