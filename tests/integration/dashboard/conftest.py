@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import httpx
 import pytest
 import uvicorn
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from pitstop.dashboard import Keyring, create_app
 from pitstop.model import Batch, Events, Rollups, Samples, Series, Store
@@ -34,6 +35,15 @@ PASSWORD = "correct-horse-battery"
 XSS = '"><img src=x onerror=window.canary=1><script>window.canary=2</script>{{7*7}}'
 ROUTES = ("POST /checkout", "GET /product/{id}", "GET /menu", f"GET /{XSS}", "GET /" + "long/" * 40 + "end")
 CHROMIUM = "/usr/bin/chromium"
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+LEFT = "WebSocket is closed before the connection is established"  # what Chromium says when a page is left early
 
 
 def _beside(name: str) -> Any:
@@ -182,3 +192,30 @@ def chromium() -> str:
             pytest.fail(message)
         pytest.skip(message)
     return CHROMIUM
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def page(browser: Browser, dashboard: Dashboard) -> Iterator[Page]:
+    """A page of somebody who is signed in. Fails the test when the browser complains about anything."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    cookie, _ = dashboard.keyring.open_session("admin")
+    context.add_cookies([{"name": "pitstop_session", "value": cookie, "url": dashboard.url}])
+    opened = context.new_page()
+    complaints: list[str] = []
+    opened.on("console", lambda m: complaints.append(m.text) if m.type in {"error", "warning"} else None)
+    opened.on("pageerror", lambda e: complaints.append(str(e)))
+    opened.add_init_script(
+        "window.reports = []; addEventListener('securitypolicyviolation', e => reports.push(e.violatedDirective))"
+    )
+    yield opened
+    reports = opened.evaluate("window.reports") if opened.url != "about:blank" else []
+    context.close()
+    assert ([text for text in complaints if LEFT not in text], reports) == ([], [])

@@ -5,55 +5,17 @@ from __future__ import annotations
 import json
 import math
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from pitstop.analyze import units
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 Dashboard = Any  # the fixture of conftest.py, which cannot be imported
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 PAGES = ("/", "/routes", "/route?route=POST%20%2Fcheckout", "/runtime", "/storage")
 READY = "#main[data-ready]"  # set when all charts are drawn; polling by text would need eval, which pages forbid
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Any]:
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield started
-        started.close()
-
-
-@pytest.fixture
-def page(browser: Any, dashboard: Dashboard) -> Iterator[Page]:
-    """A page of somebody who is signed in. Fails the test when the browser complains about anything."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    cookie, _ = dashboard.keyring.open_session("admin")
-    context.add_cookies([{"name": "pitstop_session", "value": cookie, "url": dashboard.url}])
-    opened = context.new_page()
-    complaints: list[str] = []
-    opened.on("console", lambda m: complaints.append(m.text) if m.type in {"error", "warning"} else None)
-    opened.on("pageerror", lambda e: complaints.append(str(e)))
-    opened.add_init_script(
-        "window.reports = []; addEventListener('securitypolicyviolation', e => reports.push(e.violatedDirective))"
-    )
-    yield opened
-    reports = opened.evaluate("window.reports") if opened.url != "about:blank" else []
-    context.close()
-    assert (complaints, reports) == ([], [])
 
 
 def visit(page: Page, dashboard: Dashboard, path: str) -> None:

@@ -39,6 +39,7 @@ class Collector:
         self.metrics: list[ExportMetricsServiceRequest] = []
         self.bodies: list[bytes] = []
         self.statuses: list[int] = []
+        self.refuses = ""  # a path it answers with 405
         self.came = threading.Condition()
         collector = self
 
@@ -47,6 +48,8 @@ class Collector:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 with collector.came:
                     status = collector.statuses.pop(0) if collector.statuses else 200
+                    if self.path == collector.refuses:
+                        status = 405
                     collector.bodies.append(body)
                     if status == 200:
                         collector._take(self.path, gzip.decompress(body))
@@ -231,6 +234,14 @@ def test_what_is_refused_for_good_is_dropped_and_counted(collector: Collector) -
     assert exporter.stop(10)
     assert _values(collector) == [2]
     assert (exporter.sent, exporter.dropped) == (1, 1)
+
+
+def test_a_collector_that_takes_traces_only_has_them(tmp_path: Path, collector: Collector) -> None:
+    collector.refuses = "/v1/metrics"
+    _record(tmp_path, collector.url)
+    assert not collector.metrics
+    [traces] = collector.traces
+    assert "GET /orders/{id}" in [span.name for span in traces.resource_spans[0].scope_spans[0].spans]
 
 
 def test_a_collector_that_is_away_holds_nobody_and_costs_bounded_memory() -> None:

@@ -127,19 +127,24 @@ class Exporter:
     def _send_first(self) -> bool:
         """Send the oldest batch, however often it takes; False where it was stopped before."""
         batch = self._batches[0]
+        refused = False
         for sending in _sendings(batch):
             tries = 0
             while (why := self._post(sending)) is not None:
-                if why:
-                    self._drop(why)
-                    return True
+                if why:  # many collectors take traces only: the other kind is sent all the same
+                    refused = True
+                    self._complain(f"{sending.path}: {why}")
+                    break
                 if self.stopped:
                     return False
                 self._wake.acquire(timeout=BACKOFF_S[min(tries, len(BACKOFF_S) - 1)])
                 tries += 1
                 if not self._batches or self._batches[0] is not batch:  # dropped: newer ones found no room
                     return True
-        self.sent += 1
+        if refused:
+            self.dropped += 1
+        else:
+            self.sent += 1
         if self._batches and self._batches[0] is batch:
             self._batches.popleft()
         return True
