@@ -112,14 +112,14 @@ def spans_of(children: Sequence[ChildFields], root_ns: int, most: int) -> list[S
     if len(children) > most:
         children = sorted(children, key=_duration_ns, reverse=True)[:most]
     ids = {child[3] for child in children}
-    used: set[int] = set()
+    used = {root_ns}
     spans = []
     for kind, name, outcome, start_ns, end_ns, nbytes, attrs, parent_ns in sorted(children, key=_start_ns):
         span_id = start_ns
-        while span_id in used:  # filed with the same start, as a wait and what waited
+        while span_id in used:  # filed with the same start, as a wait and what waited, maybe the root itself
             span_id += 1
         used.add(span_id)
-        parent_id = parent_ns if parent_ns in ids and parent_ns != start_ns else 0
+        parent_id = parent_ns if parent_ns in ids and parent_ns not in (root_ns, start_ns) else 0
         spans.append(
             Span(
                 span_id, parent_id, kind, name, outcome, start_ns - root_ns, end_ns - start_ns, nbytes,

@@ -173,6 +173,15 @@ def test_a_trace_has_the_requests_spans_with_parents_and_where_it_came_from() ->
     assert (wait.span_id, wait.parent_id) == (start + 21, 0)  # ids are told apart; its parent is not there
 
 
+def test_a_wait_that_began_with_the_request_is_not_taken_for_the_request() -> None:
+    plain = request(9)
+    wait = Child("loop_wait", "event loop", "ok", plain.start_ns, plain.start_ns + 3 * MS, 0, None, plain.start_ns)
+    traces = Rig().look([plain._replace(children=[wait, query(plain.start_ns, 4, 1)])])
+    spans = decode_spans(traces.body[0])
+    assert [span.parent_id for span in spans] == [0, 0]
+    assert len({traces.span_id[0], *(f"{span.span_id:016x}" for span in spans)}) == 3
+
+
 def test_a_trace_is_cut_to_its_longest_spans_and_says_how_many_are_missing() -> None:
     rig = Rig(trace_spans=10)
     traces = rig.look([with_queries(200, 1, ms=250)])
