@@ -140,6 +140,24 @@ SETTINGS: tuple[Setting, ...] = (
         "",
         "Headers for it, comma-separated: Authorization=Bearer ….",
     ),
+    Setting("rules", "pitstop-rules.toml", "", "File of objectives, alert rules, probes and channels: docs/alerts.md."),
+    Setting("public_url", "", "", "Address of the dashboard as people reach it; links in alerts begin with it."),
+    Setting(
+        "egress_allow",
+        (),
+        "",
+        "Hosts that alerts and probes may reach although their address is private, comma-separated: name or name:port.",
+    ),
+    Setting(
+        "secret_key", "", "", "Key that channels' secrets are encrypted with. Empty: one in a file beside the store."
+    ),
+    Setting(
+        "remote_write_url",
+        "",
+        "",
+        "Prometheus remote-write receiver that `pitstop serve` sends its metrics to. Empty: nothing is sent.",
+    ),
+    Setting("remote_write_headers", (), "", "Headers for it, comma-separated: Authorization=Bearer …."),
     Setting("instrument", ("auto",), "", "Which integrations to attach: auto, none, or names, comma-separated."),
 )
 """The whole table; docs/settings.md is checked against it."""

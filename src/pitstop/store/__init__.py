@@ -7,9 +7,21 @@ from typing import TYPE_CHECKING
 from pitstop.model.errors import SettingError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pitstop.model.protocols import Store
 
 SCHEMES = ("sqlite:///path/to/file.db", "memory://name")
+
+
+def beside(store_url: str, suffix: str) -> Path | None:
+    """The file of that suffix next to the store's: ``pitstop.auth.db`` for ``auth``; None where there is none."""
+    scheme, _, path = store_url.partition("://")
+    if scheme != "sqlite" or not path.strip("/"):
+        return None
+    from pathlib import Path  # noqa: PLC0415  hosts that record need none
+
+    return Path(path[1:]).with_suffix(f".{suffix}.db")
 
 
 def open_store(url: str, *, readonly: bool = False) -> Store:

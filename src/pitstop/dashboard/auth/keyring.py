@@ -13,14 +13,15 @@ import sqlite3
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pitstop.dashboard.auth.passwords import NOBODY, generate_password, hash_password, verify_password
 from pitstop.model import SettingError, StoreUnavailableError, SystemClock
+from pitstop.store import beside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from pitstop.model import Clock
 
@@ -194,10 +195,7 @@ class Keyring:
 
 def keyring_path(store_url: str) -> Path | None:
     """Where the users of this store are kept: ``pitstop.auth.db`` beside ``pitstop.db``; None for a store in memory."""
-    scheme, _, path = store_url.partition("://")
-    if scheme != "sqlite" or not path.strip("/"):
-        return None
-    return Path(path[1:]).with_suffix(".auth.db")
+    return beside(store_url, "auth")
 
 
 def _check(password: str) -> None:

@@ -1,0 +1,1 @@
+"""How a notification reaches people: one file a kind of channel."""
