@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pitstop.dashboard.ingest.writer import Writer
     from pitstop.dashboard.live import Hub
     from pitstop.model import Clock, Store
+    from pitstop.model.watching import Watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,7 @@ class Desk:
     """The store, who may look at it, and the answers that are shared between requests.
 
     `writable` is false where the dashboard only looks: pruning and checkpoints are then refused.
-    `retention_s` None: the store's own.
+    `retention_s` None: the store's own. `watch` None: nobody watches here.
     """
 
     store: Store
@@ -34,6 +35,7 @@ class Desk:
     ingest: Writer
     writable: bool = True
     retention_s: int | None = None
+    watch: Watch | None = None
 
 
 def desk_of(connection: HTTPConnection) -> Desk:
