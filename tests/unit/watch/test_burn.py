@@ -1,10 +1,14 @@
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from pitstop.model import Window
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pitstop.model import Window
+
 from pitstop.model.watching import PAGE, TICKET
 from pitstop.watch.burn import PAIRS, STEP_S, Outcomes, burn_rate, burns, factors, settled_s, window_to
 
@@ -14,7 +18,7 @@ class Budget(NamedTuple):
     least_events: int = 100
 
 
-def reading(bad_share_by_age: dict[int, float], per_s: float = 10.0):
+def reading(bad_share_by_age: dict[int, float], per_s: float = 10.0) -> Callable[[Window], Outcomes]:
     """Outcomes of windows that end at 0: the share of bad ones by age, seconds, up to each key."""
 
     def read(window: Window) -> Outcomes:
@@ -87,7 +91,7 @@ def test_a_small_service_that_fails_is_told_after_a_handful_of_errors() -> None:
     def fired(bad: int) -> bool:
         return burns(lambda _: Outcomes(100 - bad, 100), Budget(), 0)[0].firing
 
-    assert [bad for bad in range(20) if fired(bad)][0] == 6
+    assert next(bad for bad in range(20) if fired(bad)) == 6
 
 
 def test_a_low_target_fires_when_nearly_all_fails() -> None:
