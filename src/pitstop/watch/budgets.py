@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pitstop.model import Store
     from pitstop.watch.objectives import Objective
 
-MOST_POINTS = 120  # of a burn-down
+MOST_POINTS = 130  # of a burn-down: 30 days in steps of six hours
 HOUR_S = 3600
 TRAFFIC_S = 7 * 86_400  # what is to come in a calendar's window is taken to be as busy as the last week was
 _STEPS_S = (60, 300, 600, HOUR_S, 3 * HOUR_S, 6 * HOUR_S, 86_400, 7 * 86_400)

@@ -16,7 +16,7 @@ import numpy as np
 from pitstop.analyze.columns import merged_by_group
 from pitstop.analyze.stats import distinct, is_error, numbered
 from pitstop.analyze.trend import placed, steps
-from pitstop.model import Match, Window
+from pitstop.model import Match, Rollups, Window
 from pitstop.watch.burn import Outcomes
 from pitstop.watch.freshness import fresh_courses
 from pitstop.watch.objectives import FRESHNESS, LATENCY, Objective
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from pitstop.analyze.columns import Ints
-    from pitstop.model import Rollups, Store
+    from pitstop.model import Store
 
 ROWS_AT_ONCE = 40_000  # of one read, as far as can be known before: some 20 MB, and as much to work in
 HISTOGRAMS_AT_ONCE = 4000  # of 1,066 positions of 8 bytes: 34 MB
@@ -105,6 +105,8 @@ def _counted(store: Store, kind: str, objectives: Sequence[Objective], pieces: S
         while start_s < piece.window.end_s:
             window = _portion(piece, start_s, rows_a_bin, scopes)
             rollups = store.rollups(window, match, step_s=piece.step_s, hist=hist)
+            if start_s > pieces[0].window.start_s:
+                rollups = _begun_within(rollups, window)
             begins, at = [window.start_s], np.zeros(len(rollups), dtype=np.int64)
             if piece.step_s is not None:
                 begins = [max(begin, window.start_s) for begin in steps(window, piece.step_s)]
@@ -113,6 +115,15 @@ def _counted(store: Store, kind: str, objectives: Sequence[Objective], pieces: S
             bins.add(begins, *_added(rollups, at, len(begins), scopes))
             start_s = window.end_s
     return bins.courses(scopes.complete(), pieces[-1].window.end_s)
+
+
+def _begun_within(rollups: Rollups, window: Window) -> Rollups:
+    """Without what began before `window`: a row across a border counts where it begins, and once."""
+    if not len(rollups) or min(rollups.ts) >= window.start_s:
+        return rollups
+    kept = [row for row, ts in enumerate(rollups.ts) if ts >= window.start_s]
+    columns = {name: [getattr(rollups, name)[row] for row in kept] for name in ("ts", "series", "count", "hist")}
+    return Rollups(**columns)
 
 
 def _only_service(objectives: Sequence[Objective]) -> str | None:
