@@ -287,6 +287,10 @@ class Watch(Protocol):
         """What `text`, a rule as TOML or the name of one, would have done on recorded history."""
         ...
 
+    def beat(self, name: str) -> None:
+        """Note that `name` has reported: what rules of kind heartbeat wait for."""
+        ...
+
     def channels(self) -> Sequence[Channel]:
         """Everybody who can be told."""
         ...
