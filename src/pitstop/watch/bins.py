@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from bisect import bisect_left
 from collections import OrderedDict
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
     from pitstop.analyze.columns import Ints
     from pitstop.model import Window
-    from pitstop.watch.scopes import Scope, Scopes
+    from pitstop.watch.scopes import Scope
 
+T = TypeVar("T")
 MOST_KEPT = 16  # kinds of series times windows of points that are asked about at once
 
 
@@ -61,20 +62,19 @@ class Kept:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._found: OrderedDict[Hashable, tuple[Scopes, Bins]] = OrderedDict()
+        self._found: OrderedDict[Hashable, object] = OrderedDict()
 
-    def get(self, key: Hashable) -> tuple[Scopes, Bins] | None:
-        """A copy of what was put there."""
+    def once(self, key: Hashable, make: Callable[[], T]) -> T:
+        """What `make` answers, asked once; not to be changed. The oldest of more than MOST_KEPT goes."""
         with self._lock:
-            found = self._found.get(key)
-            return None if found is None else (found[0].copy(), found[1].copy())
-
-    def put(self, key: Hashable, scopes: Scopes, bins: Bins) -> None:
-        """Keep a copy; the oldest of more than MOST_KEPT goes."""
+            if key in self._found:
+                return self._found[key]  # type: ignore[return-value]  # of this key
+        made = make()
         with self._lock:
-            self._found[key] = (scopes.copy(), bins.copy())
+            self._found[key] = made
             while len(self._found) > MOST_KEPT:
                 self._found.popitem(last=False)
+        return made
 
 
 def _running(parts: Sequence[Ints], scopes: int) -> Ints:

@@ -61,14 +61,15 @@ def courses(
     `kept` has the pieces that are older than any burn-rate window, once they were read. Raises StoreError.
     """
     found: list[Course] = []
+    kept = kept or Kept()
     counted = [objective for objective in objectives if objective.kind != FRESHNESS]
     for kind in dict.fromkeys(map(kind_of, counted)):
         of_kind = [objective for objective in counted if kind_of(objective) == kind]
-        found += _counted(store, kind, of_kind, pieces, kept or Kept())
+        found += _counted(store, kind, of_kind, pieces, kept)
     span = Window(pieces[0].window.start_s, pieces[-1].window.end_s)
     for objective in objectives:
         if objective.kind == FRESHNESS:
-            found += [Course(scope, read) for scope, read in fresh_courses(store, objective, span)]
+            found += fresh_courses(store, objective, span, kept)
     return found
 
 
@@ -80,12 +81,14 @@ def _counted(
     over = [piece for piece in pieces if piece.window.end_s <= end_s - LONGEST_S]
     match = Match(service=_only_service(objectives), kind=kind)
     hist = any(objective.kind == LATENCY for objective in objectives)
-    key = (store.url, kind, tuple(objectives), tuple(over))
-    scopes, bins = kept.get(key) or (None, None)
-    if scopes is None or bins is None:
+
+    def read_over() -> tuple[Scopes, Bins]:
         scopes, bins = Scopes(objectives), Bins()
         _read(store, match, over, scopes, bins, hist=hist)
-        kept.put(key, scopes, bins)
+        return scopes, bins
+
+    known = kept.once((store.url, kind, tuple(objectives), tuple(over)), read_over)
+    scopes, bins = known[0].copy(), known[1].copy()
     _read(store, match, pieces[len(over) :], scopes, bins, hist=hist)
     return bins.courses(scopes.complete(), end_s)
 
