@@ -165,6 +165,27 @@ def test_a_healthy_year_pages_nobody(per_s: float, share: float) -> None:
             assert not firing.any()  # nor is there a ticket
 
 
+@pytest.mark.parametrize("budget", [Budget(0.95), Budget(0.99), Budget(0.9999), Budget(0.8)])
+def test_nor_does_one_with_another_target(budget: Budget) -> None:
+    for per_s in (0.02, 3.0):
+        stream = healthy_year(7, per_s, (1 - budget.target) * 0.6)
+        assert not stream.judged(stream.looks(60), budget).firing[:, PAGES].any()
+
+
+def test_a_probe_that_fails_now_and_then_pages_nobody_in_three_years_and_five_failures_on_end_do() -> None:
+    """Every 30 s, and 1 of 2,000 runs fails by chance, for a budget of 1 in 1,000."""
+    rng = np.random.default_rng(3)
+    bad = rng.binomial(1, 0.0005, 3 * YEAR_S // 30)
+    total = np.ones_like(bad)
+    probe = Budget(least_events=10)
+    quiet = Stream(bad, total, 30)
+    assert not quiet.judged(quiet.looks(30), probe).firing[:, PAGES].any()
+    bad[-200:-195] = 1
+    failed = Stream(bad, total, 30)
+    looks = failed.looks(30)
+    assert looks[failed.judged(looks, probe).firing[:, 0]][0] in range((len(bad) - 198) * 30, (len(bad) - 194) * 30)
+
+
 def test_without_the_proof_that_it_is_no_chance_the_same_years_would_have_paged() -> None:
     """So the year above is no year in which nothing could have fired."""
     paged = 0
