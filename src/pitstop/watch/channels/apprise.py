@@ -6,7 +6,6 @@ drips held it for 29 s), its connections are its own, and only a process can be 
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import re
@@ -16,13 +15,13 @@ import sys
 import threading
 import time
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pitstop.egress.wire import DeadlineSocket
 from pitstop.model import SettingError
 from pitstop.model.watching import FIRING, PAGE, RESOLVED, TICKET
-from pitstop.watch.chart import chart_png
-from pitstop.watch.message import message_of
+from pitstop.watch.channel_spec import HOSTED
+from pitstop.watch.message import message_of, to_json
 from pitstop.watch.secrets import BLOT
 from pitstop.watch.sending import SendError, judge
 
@@ -72,7 +71,6 @@ class Apprise:
         """One message, its chart with it where the service takes pictures. Raises SendError."""
         deadline_s = time.monotonic() + timeout_s
         note, message = notification, message_of(notification)
-        picture = chart_png(note)
         request = {
             "url": self._url.reveal(),
             "subject": message.subject,
@@ -80,7 +78,7 @@ class Apprise:
             "type": _TYPES.get(note.severity, "info") if note.state == FIRING else _calm(note.state),
             "key": note.key,
             "delivery": delivery,
-            "picture": base64.b64encode(picture).decode() if picture else "",
+            "chart": to_json(note) if note.points else "",
             "timeout_s": timeout_s,
         }
         try:
@@ -147,8 +145,10 @@ class Apprise:
 
 
 def blotted(text: str, url: str) -> str:
-    """`text` without any part of `url` that could be a secret."""
+    """`text` without any part of `url` that could be a secret; a host that is one for certain stays."""
     parts = {part for raw in re.split(r"[/:@?&=#,+]+", url) for part in (raw, unquote(raw))}
+    if url.partition("://")[0].lower() in HOSTED:
+        parts.discard(urlsplit(url).hostname or "")
     for part in sorted(parts, key=len, reverse=True):
         if len(part) >= _SHORTEST_SECRET and not part.isdecimal():
             text = re.sub(rf"(?<!\w){re.escape(part)}(?!\w)", BLOT, text)
