@@ -6,6 +6,7 @@ drips held it for 29 s), its connections are its own, and only a process can be 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -39,6 +40,7 @@ _FILES = frozenset(
 )
 _SCHEME = re.compile(r"[a-z][a-z0-9]{1,20}", re.ASCII)
 _SHORTEST_SECRET = 3
+_PATIENCE_S = 0.5  # for a process that has nothing to do to end by itself
 _TYPES = {PAGE: "failure", TICKET: "warning"}
 
 
@@ -84,22 +86,30 @@ class Apprise:
         try:
             answer = self._asked(request, deadline_s)
         except TimeoutError:
-            self.close()
+            self._end(0.0)
             raise SendError(f"it did not take the message within {timeout_s:.3g} s") from None
         except (OSError, ValueError) as error:
-            self.close()
+            self._end(0.0)
             raise SendError(f"sending was broken off: {type(error).__name__}") from None
         self._judge(answer)
 
     def close(self) -> None:
         """End the process, whatever it does."""
+        self._end(_PATIENCE_S)
+
+    def _end(self, patience_s: float) -> None:
         with self._lock:
             child, wire, self._child, self._wire = self._child, self._wire, None, None
-        if child is not None:
-            child.kill()
-            child.wait()
         if wire is not None:
+            with contextlib.suppress(OSError):
+                wire.shutdown(socket.SHUT_RDWR)  # whoever reads from it in another thread is told; close is not enough
             wire.close()
+        if child is not None:
+            try:
+                child.wait(patience_s)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
 
     def _asked(self, request: dict[str, object], deadline_s: float) -> dict[str, object]:
         wire = DeadlineSocket(self._connected(), deadline_s)
