@@ -12,6 +12,7 @@ from pitstop.watch.evaluator import Checked, Plan
 from pitstop.watch.mute import Inhibit
 from pitstop.watch.rulebook import (
     CHANNEL,
+    MAINTENANCE,
     DASHBOARD,
     DEFAULT,
     Entry,
@@ -106,6 +107,7 @@ class Shelf:
             for entry in book.entries
             if entry.what in {"slo", "probe"} and entry.name not in bad
         ]
+        out += [_listed(window.name, MAINTENANCE, window.source, window.text) for window in book.maintenances]
         out += [_listed(p.name, p.what, p.source, p.text, p.problem) for p in (*book.problems, *problems)]
         return sorted(out, key=lambda one: (_rank(one), one.name))
 
@@ -129,7 +131,7 @@ class Shelf:
         if isinstance(read, Rule):
             return rule_state(read, {}, None)
         what, _ = single(text)
-        return _listed(read.name, what, DASHBOARD, text if not isinstance(read, Entry) else read.text)
+        return _listed(read.name, what, DASHBOARD, read.text)
 
     def save(self, text: str, who: str) -> RuleState:
         """Keep it in the ledger. Raises SettingError."""
