@@ -12,9 +12,9 @@ from pitstop.watch.evaluator import Checked, Plan
 from pitstop.watch.mute import Inhibit
 from pitstop.watch.rulebook import (
     CHANNEL,
-    MAINTENANCE,
     DASHBOARD,
     DEFAULT,
+    MAINTENANCE,
     Entry,
     Problem,
     Rulebook,
