@@ -141,6 +141,13 @@ def test_a_pattern_is_an_objective_for_each_service_that_fits_it(happened: Servi
     assert (nothing.labels, nothing.state) == ({"slo": "up"}, NO_DATA)
 
 
+def test_names_with_the_signs_of_patterns_fit_themselves(happened: Service) -> None:
+    happened.add(NOW_S - 400, {0.1: 10}, service="shop[eu]", name="GET /[id]")
+    objective = Objective("up", "availability", 0.99, "shop[eu]", ("GET /[id]",))
+    (state,) = slo_states(happened.write(), [objective], NOW_S)
+    assert (state.labels["service"], state.total) == ("shop[eu]", 10)
+
+
 def test_probes_and_other_kinds_of_series_can_be_promised(happened: Service) -> None:
     for at in range(90):
         happened.add(NOW_S - 3000 + at * 30, {0.1: 1}, kind="probe", name="home", service="", outcome="ok")
