@@ -39,7 +39,7 @@ FINEST_STEP_S, FINE_STEP_S, COARSE_STEP_S, GAUGE_STEP_S = 10, 30, 300, 60
 DEPLOY_BEFORE_END_S, ROLLBACK_BEFORE_END_S = 130 * 60, 80 * 60
 SLOWER = 9.0  # the checkout, by the deploy
 ROWS_A_BATCH = 2000
-STEPS_INSIDE = 6  # of what requests did, in a row
+INSIDE_S = {FINEST_STEP_S: 60, FINE_STEP_S: 300, COARSE_STEP_S: 1800}  # a row of what they did, by their own step
 WORKERS = ("history:1", "history:2")
 
 
@@ -97,7 +97,7 @@ class _Inside:
     """What requests did, in rows that last longer than theirs: there are many of them and they say less."""
 
     def __init__(self) -> None:
-        self._since: tuple[int, int] = (0, 0)
+        self._at = 0
         self._took: dict[tuple[Habit, float], list[Durations]] = {}
 
     def took(self, habit: Habit, more: float, durations: Durations) -> None:
@@ -107,11 +107,10 @@ class _Inside:
 
     def write(self, out: Rollups, ts: int, step_s: int) -> None:
         """Write what was kept when `ts` is in another row."""
-        row = (step_s, ts // (step_s * STEPS_INSIDE))
-        if row == self._since:
+        row = ts - ts % INSIDE_S[step_s]
+        if row == self._at:
             return
-        at = self._since[0] * STEPS_INSIDE * self._since[1]
-        self._since = row
+        at, self._at = self._at, row
         for (habit, more), kept in self._took.items():
             durations = np.concatenate(kept)
             for kind, share in habit.parts:
