@@ -26,6 +26,7 @@ from apprise.plugins.telegram import NotifyTelegram
 from pitstop.model.watching import RESOLVED
 from pitstop.watch.apprise_host import HOST, AppriseHost
 from pitstop.watch.channels.apprise import Apprise, blotted
+from pitstop.watch.channels.apprise_child import Child, Seen, keyed
 from pitstop.watch.message import message_of
 from pitstop.watch.secrets import Secret
 from pitstop.watch.sending import SendError
@@ -325,11 +326,29 @@ def test_a_hostile_name_calls_nobody_in_a_chat(
     assert not any(body.get("allow_mentions") for body in hook.bodies)
 
 
+def test_a_message_that_is_too_long_for_a_service_is_cut_and_keeps_its_link(
+    provider: Callable[..., Any], kit: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hook = provider()
+    monkeypatch.setattr(NotifyDiscord, "notify_url", f"http://localhost:{hook.port}/")
+    child = Child.__new__(Child)  # without what it does to the whole process
+    child._apprise, child._asset, child.seen = apprise, apprise.AppriseAsset(), Seen()
+    message = message_of(kit.note(details=["x" * 400] * 20))
+    request = {
+        "url": CHATS["discord"][2], "subject": message.subject, "body": message.body, "type": "failure", "chart": "",
+        "key": "k", "delivery": "msg_1",
+    }  # fmt: skip
+    assert child.send(request) == {"ok": True}
+
+    (body,) = hook.bodies
+    assert len(message.body) > 4000
+    assert len(body["content"]) <= 2000
+    assert "https://pitstop.example/alerts/1" in body["content"]
+
+
 def test_an_incident_service_raises_and_resolves_under_one_key(
     provider: Callable[..., Any], kit: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pitstop.watch.channels.apprise_child import keyed  # noqa: PLC0415  it loads Apprise
-
     hook = provider(kit.status(202))
     monkeypatch.setattr(
         "apprise.plugins.pagerduty.PAGERDUTY_API_LOOKUP", dict.fromkeys(("us", "eu"), f"http://localhost:{hook.port}/")

@@ -120,6 +120,8 @@ class Child:
         if service is None or not service.enabled:
             return None
         keyed(service, request["key"], request["delivery"])
+        if "overflow=" not in request["url"]:  # a service that refuses long messages gets its beginning
+            service.overflow_mode = self._apprise.OverflowMode.TRUNCATE
         return service
 
     def _sent(self, service: Any, request: dict[str, Any], picture: bytes) -> bool:
