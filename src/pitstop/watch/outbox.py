@@ -69,14 +69,14 @@ class Outbox:
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._bulkheads: dict[str, Bulkhead] = {}
-        self.dropped = 0  # handed over while the queue was full
+        self.dropped = 0  # handed over while the queue was full, or after the stop
 
     def hand_over(self, notification: Notification) -> bool:
-        """Take it from any thread within microseconds; False, and counted, when `MOST_QUEUED` wait already.
+        """Take it from any thread within microseconds; False, and counted, when `MOST_QUEUED` wait or after `stop`.
 
         It is in memory until a thread has written it, within milliseconds: who must not lose it uses `put`.
         """
-        if len(self._queue) >= MOST_QUEUED:
+        if len(self._queue) >= MOST_QUEUED or self._stopping.is_set():
             self.dropped += 1
             return False
         self._queue.append(notification)

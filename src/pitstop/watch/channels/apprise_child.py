@@ -57,7 +57,7 @@ class Seen:
 
     def replied(self, code: int) -> None:
         """A mail server said no."""
-        if not self.problem and code >= _SMTP_ERROR:
+        if code >= _SMTP_ERROR:  # the last one counts: the first may be about a word that the server does not know
             self.problem, self.final = f"its mail server answered {code}", code >= _SMTP_FINAL
 
     def answered(self, response: Any) -> None:
@@ -67,7 +67,7 @@ class Seen:
 
 
 class Child:
-    """Answers one request after the other."""
+    """Sends with Apprise, behind the guard once that is there."""
 
     def __init__(self) -> None:
         import apprise  # noqa: PLC0415  heavy, and this process is for nothing else
