@@ -100,6 +100,19 @@ def test_flapping_is_one_incident_and_few_messages(
     assert len(told) == 1
 
 
+def test_an_end_is_told_though_it_is_pending_again(
+    watching: Callable[[str], Watcher], recorded: Recorded, clock: Clock
+) -> None:
+    watcher = watching(SLOW)
+    start_s = int(clock.at_s)
+    told = run(watcher, clock, recorded, start_s + 240, 0.9)
+    told += run(watcher, clock, recorded, start_s + 480, 0.1)
+    told += run(watcher, clock, recorded, start_s + 500, 0.9)  # pending when its end is due
+    told += run(watcher, clock, recorded, start_s + 900, 0.1)
+
+    assert [one.state for one in told] == ["firing", "resolved"]  # type: ignore[attr-defined]
+
+
 def test_incidents_silences_and_who_looks_after_them_survive_a_restart(
     watching: Callable[[str], Watcher], recorded: Recorded, clock: Clock
 ) -> None:
