@@ -103,11 +103,12 @@ def test_flapping_is_one_incident_and_few_messages(
 def test_an_end_is_told_though_it_is_pending_again(
     watching: Callable[[str], Watcher], recorded: Recorded, clock: Clock
 ) -> None:
-    watcher = watching(SLOW)
+    watcher = watching(SLOW.replace('for = "1m"', 'for = "2m"'))
     start_s = int(clock.at_s)
     told = run(watcher, clock, recorded, start_s + 240, 0.9)
-    told += run(watcher, clock, recorded, start_s + 480, 0.1)
-    told += run(watcher, clock, recorded, start_s + 500, 0.9)  # pending when its end is due
+    told += run(watcher, clock, recorded, start_s + 430, 0.1)
+    assert watcher.incidents(everything(clock), state="resolved")
+    told += run(watcher, clock, recorded, start_s + 440, 0.9)
     told += run(watcher, clock, recorded, start_s + 900, 0.1)
 
     assert [one.state for one in told] == ["firing", "resolved"]  # type: ignore[attr-defined]
