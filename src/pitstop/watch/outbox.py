@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING
 from pitstop.model import PitstopError, StoreUnavailableError, SystemClock
 from pitstop.model.watching import DEGRADED, DOWN, OK, TEST, Channel, Delivery, Notification, Tested
 from pitstop.watch import outbox_rows as rows
+from pitstop.watch.apprise_host import HOST
 from pitstop.watch.bulkhead import Bulkhead, Retry
-from pitstop.watch.channel_spec import shown
+from pitstop.watch.channel_spec import APPRISE, shown
 from pitstop.watch.channels import sender_of
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ _LOOK_S = 0.5  # between two looks for what is due
 _EXPIRE_S = 600.0
 _DOWN_AFTER_S = 600.0  # a channel that failed for so long is down and not only degraded
 _STOP_S = 5.0
+_SETTLE_S = 0.5  # to write what is in memory, even when nothing is left of the time
 _TEST_GRACE_S = 2.0
 
 
@@ -62,18 +64,19 @@ class Outbox:
         self._owner = rows.owner_name()
         self._queue: deque[Notification] = deque()
         self._writing = threading.Lock()
+        self._making = threading.Lock()  # of bulkheads
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._bulkheads: dict[str, Bulkhead] = {}
-        self.dropped = 0  # handed over while the queue was full
+        self.dropped = 0  # handed over while the queue was full, or after the stop
 
     def hand_over(self, notification: Notification) -> bool:
-        """Take it from any thread within microseconds; False, and counted, when `MOST_QUEUED` wait already.
+        """Take it from any thread within microseconds; False, and counted, when `MOST_QUEUED` wait or after `stop`.
 
         It is in memory until a thread has written it, within milliseconds: who must not lose it uses `put`.
         """
-        if len(self._queue) >= MOST_QUEUED:
+        if len(self._queue) >= MOST_QUEUED or self._stopping.is_set():
             self.dropped += 1
             return False
         self._queue.append(notification)
@@ -92,33 +95,44 @@ class Outbox:
         """Begin to send. What a process that is no more had claimed is sent again."""
         if self._thread is not None:
             return
-        self._stopping.clear()
-        self._thread = threading.Thread(target=self._run, name="pitstop-outbox", daemon=True)
+        self._stopping = threading.Event()  # its own: one that is late to hear of a stop must not take a start for it
+        self._thread = threading.Thread(target=self._run, args=(self._stopping,), name="pitstop-outbox", daemon=True)
         self._thread.start()
+        self._warm()
 
     def stop(self, timeout_s: float = _STOP_S) -> bool:
         """Stop within `timeout_s`; True when all that was taken is in the ledger, and so sent by whoever starts next.
 
-        What is being sent may end; what does not is let go and sent again later, with the same delivery id.
+        What is being sent may end; what does not is let go and sent again later, with the same delivery id. A ledger in
+        memory has no later: half of the time is for sending what waits, and False says that some was not.
         """
         deadline_s = time.monotonic() + timeout_s
+        forgetful = self._ledger.path is None
+        if forgetful and self._thread is not None:
+            self._send_what_waits(deadline_s - timeout_s / 2)
         self._stopping.set()
         self._wake.set()
         if self._thread is not None:
             self._thread.join(timeout_s / 2)
             self._thread = None
-        bulkheads, self._bulkheads = list(self._bulkheads.values()), {}
+        with self._making:
+            bulkheads, self._bulkheads = list(self._bulkheads.values()), {}
         for bulkhead in bulkheads:
             bulkhead.stop()
         late_s = deadline_s - timeout_s / 5
         unfinished = [bulkhead for bulkhead in bulkheads if not bulkhead.join(late_s - time.monotonic())]
         for bulkhead in unfinished:
             bulkhead.abandon()
+        HOST.stop()
         settled = threading.Event()
         threading.Thread(target=self._settle, args=(settled,), name="pitstop-outbox-stop", daemon=True).start()
-        done = settled.wait(max(deadline_s - time.monotonic(), 0.0))  # a ledger that is locked has its own patience
+        left_s = max(deadline_s - time.monotonic(), _SETTLE_S)
+        done = settled.wait(left_s)  # a ledger that is locked has a patience of its own
         if not done:
             _LOG.warning("the ledger did not take %d notifications in time: they are lost", len(self._queue))
+        if forgetful and (left := self._waiting()):
+            _LOG.warning("%d messages were not sent and are forgotten with the ledger, which is in memory", left)
+            return False
         return done
 
     def deliveries(self, *, state: str | None = None, limit: int = 100) -> list[Delivery]:
@@ -211,10 +225,12 @@ class Outbox:
             problem, found.waiting, found.dead, found.sent, found.last_sent_s,
         )  # fmt: skip
 
-    def _run(self) -> None:
+    def _run(self, stopping: threading.Event) -> None:
         expired_s = float("-inf")
-        while not self._stopping.is_set():
+        while not stopping.is_set():
             self._wake.clear()
+            if stopping.is_set():  # it was what woke us, and is cleared
+                break
             try:
                 self._write_queue()
                 if time.monotonic() - expired_s > _EXPIRE_S:
@@ -222,12 +238,29 @@ class Outbox:
                     with self._ledger.write() as db:
                         rows.release_of_the_dead(db)
                         rows.expire(db, self._clock.now_s())
-                self._wake_due()
+                self._wake_due(stopping)
             except StoreUnavailableError as error:
                 _LOG.warning("the outbox waits: %s", error)
             except Exception as error:  # noqa: BLE001  nobody would be told that nobody is told
                 _LOG.warning("the outbox: internal error, %s", type(error).__name__)
             self._wake.wait(_LOOK_S)
+
+    def _warm(self) -> None:
+        """What takes a while to load is loaded before somebody waits for it."""
+        try:
+            if any(spec.usable and spec.kind == APPRISE for spec in self._channels.all()):
+                HOST.start()
+        except (OSError, StoreUnavailableError) as error:
+            _LOG.warning("Apprise is not loaded yet: %s", error)
+
+    def _send_what_waits(self, until_s: float) -> None:
+        while (self._queue or self._waiting()) and time.monotonic() < until_s:
+            self._wake.set()
+            time.sleep(_LOOK_S / 10)
+
+    def _waiting(self) -> int:
+        with self._ledger.read() as db:
+            return rows.waiting(db)
 
     def _settle(self, settled: threading.Event) -> None:
         try:
@@ -255,7 +288,7 @@ class Outbox:
             for _ in notes:
                 self._queue.popleft()
 
-    def _wake_due(self) -> None:
+    def _wake_due(self, stopping: threading.Event) -> None:
         with self._ledger.read() as db:
             due = rows.due_channels(db, self._clock.now_s())
         known = {spec.name for spec in self._channels.all()} if due else set()
@@ -264,9 +297,12 @@ class Outbox:
                 with self._ledger.write() as db:
                     rows.bury(db, name, self._clock.now_s(), "its channel was removed")
                 continue
-            if name not in self._bulkheads:
-                self._bulkheads[name] = Bulkhead(
-                    name, self._ledger, self._owner, spec_of=self._channels.find, sender_of=self._sender,
-                    retry=self._retry, clock=self._clock, rng=self._rng,
-                )  # fmt: skip
-            self._bulkheads[name].wake()
+            with self._making:
+                if stopping.is_set():
+                    return
+                if name not in self._bulkheads:
+                    self._bulkheads[name] = Bulkhead(
+                        name, self._ledger, self._owner, spec_of=self._channels.find, sender_of=self._sender,
+                        retry=self._retry, clock=self._clock, rng=self._rng,
+                    )  # fmt: skip
+                self._bulkheads[name].wake()
