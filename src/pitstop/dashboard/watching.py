@@ -8,11 +8,12 @@ from fastapi import Depends, Request
 
 from pitstop.dashboard.desk import Desk, desk_of
 from pitstop.dashboard.faults import RefusalError
+from pitstop.dashboard.states import labels_text
 from pitstop.model import PitstopError, Window
-from pitstop.model.watching import FIRING, PAGE, PENDING, SEVERITIES, Watch
+from pitstop.model.watching import FIRING, PENDING, SEVERITIES, Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from pitstop.model.watching import Incident, SloState
 
@@ -111,17 +112,6 @@ def lanes(incidents: Sequence[Incident], window: Window, now_s: float) -> list[L
     return sorted(made, key=lambda lane: (-lane.total_s, lane.rule))
 
 
-def labels_text(labels: Mapping[str, str], without: Iterable[str] = ("rule", "severity", "slo")) -> str:
-    """Labels on one line: ``service=shop, route=GET /menu``."""
-    hidden = set(without)
-    return ", ".join(f"{name}={value}" for name, value in sorted(labels.items()) if name not in hidden and value)
-
-
 def key_of(state: SloState) -> str:
     """What tells one objective from another of the same name."""
     return labels_text(state.labels)
-
-
-def pages_somebody(incident: Incident) -> bool:
-    """Whether it woke, or would wake, somebody."""
-    return incident.severity == PAGE
