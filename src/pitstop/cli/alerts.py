@@ -146,7 +146,7 @@ def send_test(
 
 
 @app.command("test-rule")
-def test_rule(
+def replay_rule(
     rule: Annotated[str, typer.Argument(metavar="FILE|NAME", help="A file of rules, or the name of one in force.")],
     store: StoreUrl = None,
     last: Last = None,

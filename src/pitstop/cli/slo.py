@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pitstop.cli import FINDING, contract, contract_watch, terminal
-from pitstop.cli.options import AsJson, Service, StoreUrl
+from pitstop.cli.options import AsJson, Service, StoreUrl  # noqa: TC001  typer reads the annotations
 from pitstop.cli.watched import watched
 from pitstop.model.watching import FIRING
 
