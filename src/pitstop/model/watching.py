@@ -272,7 +272,7 @@ class Watch(Protocol):
         ...
 
     def check_rule(self, text: str) -> RuleState:
-        """What `save_rule` would make of `text`, which is not saved; quick, for an editor that checks while one types."""
+        """What `save_rule` would make of `text`, which is not saved; quick, for an editor that checks while typing."""
         ...
 
     def save_rule(self, text: str, who: str) -> RuleState:
