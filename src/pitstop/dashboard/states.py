@@ -51,6 +51,11 @@ def measure(value: float | None, unit: str) -> str:
     return f"{text}{unit}" if unit.startswith("/") else f"{text} {unit}".rstrip()
 
 
+def is_quiet(incident: watching.Incident) -> bool:
+    """Whether nobody is told of it: somebody looks after it, it is silenced, or another stands for it."""
+    return bool(incident.acked_by or incident.silenced or incident.inhibited)
+
+
 def labels_text(labels: Mapping[str, str], without: Iterable[str] = _ASIDE) -> str:
     """Labels on one line: ``service=shop, route=GET /menu``."""
     hidden = set(without)
@@ -69,3 +74,4 @@ GLOBALS: dict[str, Any] = {
     "labels_text": labels_text,
     "label_lines": label_lines,
 }
+TESTS: dict[str, Any] = {"quiet": is_quiet}

@@ -13,7 +13,7 @@ from pitstop.dashboard.pages.frame import Reader, Viewed, frame
 from pitstop.dashboard.pages.unwatched import unwatched
 from pitstop.dashboard.render import page
 from pitstop.dashboard.view import LONGEST_NAME
-from pitstop.dashboard.watching import MOST_LANES, OPEN, is_quiet, lanes, needing, open_incidents
+from pitstop.dashboard.watching import MOST_LANES, OPEN, lanes, needing, open_incidents
 from pitstop.model import NotFoundError
 
 if TYPE_CHECKING:
@@ -46,7 +46,6 @@ def alerts(
     values |= {
         "opened": opened,
         "needing": needing(opened),
-        "is_quiet": is_quiet,
         "past": past[:MOST_ROWS],
         "total": len(past),
         "lanes": drawn[:MOST_LANES],
