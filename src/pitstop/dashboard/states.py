@@ -68,10 +68,16 @@ def label_lines(labels: Mapping[str, str], without: Iterable[str] = ("severity",
     return "\n".join(f"{name}={value}" for name, value in sorted(labels.items()) if name not in hidden and value)
 
 
+def window_words(text: str) -> str:
+    """An objective's window as one says it: ``30 d`` for a rolling one, ``this month`` for a calendar's."""
+    return f"{text[:-1]}\u00a0{text[-1]}" if text[:-1].isdigit() else f"this {text}"
+
+
 GLOBALS: dict[str, Any] = {
     "look": look,
     "measure": measure,
     "labels_text": labels_text,
     "label_lines": label_lines,
+    "window_words": window_words,
 }
 TESTS: dict[str, Any] = {"quiet": is_quiet}

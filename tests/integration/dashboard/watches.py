@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from pitstop.model import Batch, Rollups, Series
@@ -12,6 +13,7 @@ from pitstop.watch.ledger import Ledger
 from pitstop.watch.watcher import Watcher
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from pitstop.model import Store
@@ -126,7 +128,8 @@ def fill(store: Store, now: int) -> None:
     store.append(Batch("web-1:41:ab", 1, rows))
 
 
-def watch(store: Store, folder: Path, **settings: Any) -> Watcher:
+@contextmanager
+def watching(store: Store, folder: Path, **settings: Any) -> Iterator[Watcher]:
     """The watcher, after it has looked at all of it."""
     rules = folder / "pitstop-rules.toml"
     rules.write_text(RULES)
@@ -137,4 +140,8 @@ def watch(store: Store, folder: Path, **settings: Any) -> Watcher:
         clock.at_s = at_s
         watcher.evaluator.tick()
     clock.at_s = None
-    return watcher
+    try:
+        yield watcher
+    finally:
+        watcher.stop()
+        watcher.ledger.close()
