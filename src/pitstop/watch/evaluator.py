@@ -21,7 +21,7 @@ from pitstop.watch.incidents import Looked
 from pitstop.watch.ledger import LeaseLostError
 from pitstop.watch.machine import State, Stepped, step
 from pitstop.watch.mute import Muting
-from pitstop.watch.sight import Sight
+from pitstop.watch.sight import SETTLED_S, Sight
 
 if TYPE_CHECKING:
     import sqlite3
@@ -188,7 +188,7 @@ class Evaluator:
         """Rules by the moment of their grid that has come; one that was changed is looked at anew."""
         due: dict[int, list[Rule]] = {}
         for rule in rules:
-            at_s = int(now_s // rule.every_s) * rule.every_s
+            at_s = int((now_s - SETTLED_S) // rule.every_s) * rule.every_s
             known, looked_s = self._looked.get(rule.name, (None, -1.0))
             if known != rule or at_s > looked_s or looked_s > now_s:
                 due.setdefault(at_s, []).append(rule)

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import json
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from pitstop.model import NotFoundError, SettingError, SystemClock
+from pitstop.model import NotFoundError, SettingError, SystemClock, Window
 from pitstop.model.watching import Incident, Moment, Silence
 from pitstop.watch import journal
+from pitstop.watch.budgets import burning, slo_states
+from pitstop.watch.burn import LATE_S
 from pitstop.watch.evaluator import Evaluator
-from pitstop.watch.rulebook import parse_matches
+from pitstop.watch.gauges import measured
+from pitstop.watch.illustrate import illustrated
+from pitstop.watch.objectives import Objective, default_objectives, parse_objective
+from pitstop.watch.replay import replay
+from pitstop.watch.rulebook import DASHBOARD, Problem, parse_matches, parsed_with, single
+from pitstop.watch.rules import LONGEST_NAME
 from pitstop.watch.shelf import Shelf
+from pitstop.watch.sight import SETTLED_S, Sight
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Hashable, Mapping, Sequence
     from pathlib import Path
 
-    from pitstop.model import Clock, Store, Window
+    from pitstop.model import Clock, Store
     from pitstop.model.watching import Channel, Component, Delivery, Replay, RuleState, SloState, Tested
     from pitstop.watch.ledger import Ledger
 
@@ -43,8 +52,18 @@ class Watcher:
         self.store = store
         self.ledger = ledger
         self._clock = clock or SystemClock()
+        self._measured: tuple[int, dict[str, float]] = (-1, {})
         self._shelf = Shelf(ledger, rules_path, self._clock)
-        self.evaluator = Evaluator(store, ledger, self._shelf.plan, public_url=public_url, clock=self._clock)
+        self.evaluator = Evaluator(
+            store,
+            ledger,
+            self._shelf.plan,
+            sight=self._sight,
+            illustrate=lambda notification, rules: illustrated(notification, rules, store, self._clock.now_s()),
+            gauges=self._gauges,
+            public_url=public_url,
+            clock=self._clock,
+        )
 
     def start(self) -> None:
         """Evaluate from now on, in threads of its own."""
@@ -54,9 +73,22 @@ class Watcher:
         """End within `timeout_s`; whether everything ended in time."""
         return self.evaluator.stop(timeout_s)
 
+    def beat(self, name: str) -> None:
+        """Note that `name` has reported: what rules of kind heartbeat wait for. Raises SettingError."""
+        with self.ledger.write() as db:
+            db.execute(
+                "INSERT INTO heartbeat VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET seen_s = ?2",
+                (_line("name", name)[:LONGEST_NAME], self._clock.now_s()),
+            )
+
+    def objectives(self) -> list[Objective]:
+        """Those of the file and the dashboard, and the usual ones of every service that has none of that name."""
+        return self._objectives_and_problems()[0]
+
     def slos(self, *, service: str | None = None, points: bool = False) -> Sequence[SloState]:
-        """Every objective now, the least budget left first."""
-        raise NotFoundError("objectives are not built in yet")
+        """Every objective now, the least budget left first. Raises StoreError."""
+        found = slo_states(self.store, self.objectives(), self._clock.now_s(), points=points)
+        return [one for one in found if service is None or one.labels.get("service") == service]
 
     def incidents(self, window: Window, *, service: str | None = None, state: str | None = None) -> list[Incident]:
         """Those that lasted into `window`, open ones first, then the newest."""
@@ -121,14 +153,16 @@ class Watcher:
 
     def rules(self) -> list[RuleState]:
         """Every rule, firing ones first."""
-        return self._shelf.states(self.evaluator.checked)
+        return self._shelf.states(self.evaluator.checked, tuple(self._objectives_and_problems()[1]))
 
     def check_rule(self, text: str) -> RuleState:
         """What `save_rule` would make of `text`. Raises SettingError."""
+        self._parses(text)
         return self._shelf.check(text)
 
     def save_rule(self, text: str, who: str) -> RuleState:
         """Add or replace one rule, objective, probe or maintenance window. Raises SettingError."""
+        self._parses(text)
         return self._shelf.save(text, _line("who", who))
 
     def delete_rule(self, name: str, who: str) -> None:
@@ -137,8 +171,10 @@ class Watcher:
         self._shelf.delete(name)
 
     def test_rule(self, text: str, window: Window) -> Replay:
-        """What a rule would have done."""
-        raise NotFoundError("replay is not built in yet")
+        """What `text`, a rule as TOML or the name of one, would have done. Raises SettingError, NotFoundError."""
+        rule = self._shelf.rule(text)
+        end_s = min(window.end_s, int(self._clock.now_s()) - SETTLED_S + 1)
+        return replay(rule, Window(window.start_s, end_s), self.store, objectives=self.objectives())
 
     def channels(self) -> Sequence[Channel]:
         """Everybody who can be told."""
@@ -171,6 +207,35 @@ class Watcher:
     def components(self) -> Sequence[Component]:
         """The state of everything."""
         raise NotFoundError("components are not built in yet")
+
+    def _objectives_and_problems(self) -> tuple[list[Objective], list[Problem]]:
+        book = self._shelf.book()
+        wanted, problems = parsed_with(parse_objective, book.of("slo"))
+        usual = default_objectives(self.store.services()) if book.defaults else []
+        taken = [(one.name, one.service) for one in wanted]
+        usual = [
+            one for one in usual if not any(one.name == name and fnmatchcase(one.service, of) for name, of in taken)
+        ]
+        return [*wanted, *usual], problems
+
+    def _parses(self, text: str) -> None:
+        what, table = single(text)
+        if what == "slo":
+            parse_objective(table, DASHBOARD)
+
+    def _sight(self, at_s: int, kept: dict[Hashable, object]) -> Sight:
+        return Sight(
+            self.store,
+            at_s,
+            gauges=self._gauges,
+            burning=lambda moment_s: burning(self.store, self.objectives(), moment_s + LATE_S),
+            kept=kept,
+        )
+
+    def _gauges(self, at_s: int) -> Mapping[str, float]:
+        if self._measured[0] != at_s:
+            self._measured = at_s, measured(self.store, self.ledger, at_s)
+        return self._measured[1]
 
 
 def _line(what: str, value: str) -> str:
