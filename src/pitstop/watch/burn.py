@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 HEALTHY_SHARE = 0.5  # of the budget: a service that spends as much is healthy, and its bad luck is no alert
 CHANCE = 1e-8  # how likely such luck may be: an hour in ten thousand years
 MOST_BAD = 0.9  # where a target is so low that a total failure cannot burn by a factor, as much failing fires
-LATE_S = 3  # a second is written by its workers 1 … 2 s after its end
+LATE_S = 5  # a second is written by its workers 1 … 2 s after its end; a slow transaction may take as long
 STEP_S = 10  # looks end on these, so that a replay from folded rows sees what was seen live
 _GRAINS = ((3600, STEP_S), (48 * 3600, 60))  # windows shorter than the first begin on multiples of the second
 _COARSE_S = 3600  # and longer ones on whole hours: what every store still keeps at that age

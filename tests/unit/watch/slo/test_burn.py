@@ -105,7 +105,7 @@ def test_windows_begin_where_every_store_has_a_border_and_are_hardly_longer_than
     for now_s in (1_700_000_000.0, 1_700_003_599.9, 1_699_999_213.4):
         end_s = settled_s(now_s)
         assert end_s % STEP_S == 0
-        assert 3 <= now_s - end_s < 3 + STEP_S + 1
+        assert 5 <= now_s - end_s < 5 + STEP_S + 1
         for pair in PAIRS:
             for length_s in (pair.long_s, pair.short_s):
                 window = window_to(end_s, length_s)

@@ -59,7 +59,7 @@ def test_an_error_ratio_may_be_written_as_what_may_fail_or_as_what_may_not() -> 
         ('name = "a"\nkind = "availability"\ntarget = 0.9\nroutes = [1]', "is no list of texts"),
         ('name = "a"\nkind = "availability"\ntarget = 0.9\nby = ["method"]', "may have route and tenant only"),
         ('name = "a"\nkind = "availability"\ntarget = 0.9\nalert = "no"', "is neither true nor false"),
-        ('name = "a"\nkind = "availability"\ntarget = 0.9\nservices = "x"', "'services' is no key of it; there are name"),
+        ('name = "a"\nkind = "availability"\ntarget = 0.9\nservices = "x"', "'services' is no key of it"),
         ('name = "a\\nb"\nkind = "availability"\ntarget = 0.9', "has control ones"),
         ('name = 7\nkind = "availability"\ntarget = 0.9', "name = 7 is no text"),
     ],
