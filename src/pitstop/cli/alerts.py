@@ -125,6 +125,19 @@ def unsilence(ident: Ident, store: StoreUrl = None, as_json: AsJson = False) -> 
         terminal.say(f"✓ Silence {ident} has ended.")
 
 
+@app.command()
+def beat(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Who reports, as in heartbeat = … of the rule.")],
+    store: StoreUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Report that a job has run, at its end: what a rule of kind heartbeat waits for."""
+    with watched(store, readonly=False) as watch:
+        watch.beat(name)
+    if as_json:
+        terminal.print_json(contract.document(None, beat={"name": name}))
+
+
 @app.command("test")
 def send_test(
     channel: Annotated[str | None, typer.Argument(metavar="CHANNEL", help="Its name; all when left out.")] = None,

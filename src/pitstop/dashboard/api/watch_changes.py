@@ -83,6 +83,13 @@ def delete_rule(request: Request, name: RuleName, watch: Watching, session: Chan
     return shapes.DoneOut()
 
 
+@changing.post("/heartbeats")
+def beat(name: RuleName, watch: Watching) -> shapes.DoneOut:
+    """Report that `name` is alive: what a rule of kind heartbeat waits for. It is not logged."""
+    watch.beat(name)
+    return shapes.DoneOut()
+
+
 @changing.post("/channels")
 def save_channel(request: Request, body: shapes.ChannelIn, watch: Watching, session: Changer) -> shapes.ChannelOut:
     """Add a channel, or replace the one of its name."""
