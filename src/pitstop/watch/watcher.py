@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import json
+import time
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
+from pitstop.egress import Client
 from pitstop.model import NotFoundError, SettingError, SystemClock, Window
 from pitstop.model.watching import Incident, Moment, Silence
 from pitstop.watch import journal
 from pitstop.watch.budgets import burning, slo_states
 from pitstop.watch.burn import LATE_S
-from pitstop.watch.evaluator import Evaluator
+from pitstop.watch.evaluator import Evaluator, Plan
 from pitstop.watch.gauges import measured
 from pitstop.watch.illustrate import illustrated
 from pitstop.watch.objectives import Objective, default_objectives, parse_objective
+from pitstop.watch.outbox import Outbox
+from pitstop.watch.prober import Prober
+from pitstop.watch.probes import Probe, parse_probe
 from pitstop.watch.replay import replay
-from pitstop.watch.rulebook import DASHBOARD, Problem, parse_matches, parsed_with, single
+from pitstop.watch.roster import Channels
+from pitstop.watch.rulebook import CHANNEL, DASHBOARD, Problem, parse_matches, parsed_with, single
 from pitstop.watch.rules import LONGEST_NAME
+from pitstop.watch.secrets import Vault
 from pitstop.watch.shelf import Shelf
 from pitstop.watch.sight import SETTLED_S, Sight
 
@@ -47,17 +54,27 @@ class Watcher:
         *,
         rules_path: Path | None = None,
         public_url: str = "",
+        egress_allow: Sequence[str] = (),
+        secret_key: str = "",
         clock: Clock | None = None,
     ) -> None:
         self.store = store
         self.ledger = ledger
         self._clock = clock or SystemClock()
         self._measured: tuple[int, dict[str, float]] = (-1, {})
+        self._public_url = public_url
         self._shelf = Shelf(ledger, rules_path, self._clock)
+        self._egress = Client(egress_allow)
+        self._roster = Channels(ledger, Vault(secret_key, ledger.path and ledger.path.with_suffix(".key")))
+        self._tables: object = None
+        self.outbox = Outbox(ledger, self._roster, egress_allow=egress_allow)
+        self._prober: Prober | None = None
         self.evaluator = Evaluator(
             store,
             ledger,
-            self._shelf.plan,
+            self._plan,
+            tend=self._tend,
+            put=self.outbox.put,
             sight=self._sight,
             illustrate=lambda notification, rules: illustrated(notification, rules, store, self._clock.now_s()),
             gauges=self._gauges,
@@ -66,12 +83,17 @@ class Watcher:
         )
 
     def start(self) -> None:
-        """Evaluate from now on, in threads of its own."""
+        """Evaluate, send and probe from now on, in threads of its own."""
+        self._load_channels()
+        self.outbox.start()
         self.evaluator.start()
 
     def stop(self, timeout_s: float = 5.0) -> bool:
-        """End within `timeout_s`; whether everything ended in time."""
-        return self.evaluator.stop(timeout_s)
+        """End within `timeout_s`; whether everything ended in time. What was to be told is kept."""
+        deadline_s = time.monotonic() + timeout_s
+        done = self.evaluator.stop(timeout_s / 2)
+        self._tend(holds=False)
+        return self.outbox.stop(max(0.0, deadline_s - time.monotonic())) and done
 
     def beat(self, name: str) -> None:
         """Note that `name` has reported: what rules of kind heartbeat wait for. Raises SettingError."""
@@ -153,7 +175,7 @@ class Watcher:
 
     def rules(self) -> list[RuleState]:
         """Every rule, firing ones first."""
-        return self._shelf.states(self.evaluator.checked, tuple(self._objectives_and_problems()[1]))
+        return self._shelf.states(self.evaluator.checked, (*self._objectives_and_problems()[1], *self._probes()[1]))
 
     def check_rule(self, text: str) -> RuleState:
         """What `save_rule` would make of `text`. Raises SettingError."""
@@ -176,42 +198,76 @@ class Watcher:
         end_s = min(window.end_s, int(self._clock.now_s()) - SETTLED_S + 1)
         return replay(rule, Window(window.start_s, end_s), self.store, objectives=self.objectives())
 
-    def channels(self) -> Sequence[Channel]:
-        """Everybody who can be told."""
-        raise NotFoundError("channels are not built in yet")
+    def channels(self) -> list[Channel]:
+        """Everybody who can be told, and how they stand."""
+        self._load_channels()
+        return self.outbox.channels()
 
     def save_channel(self, name: str, kind: str, address: str, options: Mapping[str, object], who: str) -> Channel:
-        """Add or replace one."""
-        raise NotFoundError("channels are not built in yet")
+        """Add or replace one; an empty address or secret keeps it. Raises SettingError."""
+        self._load_channels()
+        saved = self._roster.save(name, kind, address, options, _line("who", who))
+        return next(one for one in self.outbox.channels() if one.name == saved.name)
 
     def delete_channel(self, name: str, who: str) -> None:
-        """Remove one that was made in the dashboard."""
-        raise NotFoundError("channels are not built in yet")
+        """Remove one that was made in the dashboard. Raises NotFoundError, SettingError for one of the file."""
+        del who
+        self._load_channels()
+        self._roster.delete(name)
 
-    def send_test(self, name: str | None = None) -> Sequence[Tested]:
-        """Send a test message, and wait."""
-        raise NotFoundError("channels are not built in yet")
+    def send_test(self, name: str | None = None) -> list[Tested]:
+        """Send a test message to one channel or to all, wait, and tell what came of each. Raises NotFoundError."""
+        self._load_channels()
+        return self.outbox.send_test(name, public_url=self._public_url)
 
-    def deliveries(self, *, state: str | None = None, limit: int = 100) -> Sequence[Delivery]:
+    def deliveries(self, *, state: str | None = None, limit: int = 100) -> list[Delivery]:
         """Newest first."""
-        raise NotFoundError("channels are not built in yet")
+        return self.outbox.deliveries(state=state, limit=limit)
 
     def redeliver(self, ident: int, who: str) -> Delivery:
-        """Send a dead one again."""
-        raise NotFoundError("channels are not built in yet")
+        """Send a dead one again. Raises NotFoundError."""
+        return self.outbox.redeliver(ident, who)
 
     def discard(self, ident: int, who: str) -> None:
-        """Forget a dead one."""
-        raise NotFoundError("channels are not built in yet")
+        """Forget a dead one. Raises NotFoundError."""
+        self.outbox.discard(ident, who)
 
     def components(self) -> Sequence[Component]:
         """The state of everything."""
         raise NotFoundError("components are not built in yet")
 
+    def _plan(self) -> Plan:
+        self._load_channels()
+        return self._shelf.plan()
+
+    def _load_channels(self) -> None:
+        entries = self._shelf.book().of(CHANNEL)
+        tables = [entry.table for entry in entries]
+        if tables != self._tables:
+            self._roster.load(tables, entries[0].source if entries else "")
+            self._tables = tables
+
+    def _tend(self, *, holds: bool) -> None:
+        """Probe while this process watches, and what is to be probed now: so each thing is probed by one."""
+        wanted = tuple(self._probes()[0]) if holds else ()
+        if self._prober is not None and self._prober.probes + self._prober.left_out != wanted:
+            self._prober.stop(0.0)
+            self._prober = None
+        if wanted and self._prober is None:
+            self._prober = Prober(wanted, self.store.append, self._egress)
+            self._prober.start()
+
+    def _probes(self) -> tuple[list[Probe], list[Problem]]:
+        return parsed_with(parse_probe, self._shelf.book().of("probe"))
+
     def _objectives_and_problems(self) -> tuple[list[Objective], list[Problem]]:
         book = self._shelf.book()
         wanted, problems = parsed_with(parse_objective, book.of("slo"))
-        usual = default_objectives(self.store.services()) if book.defaults else []
+        usual = (
+            default_objectives(self.store.services(), [probe.name for probe in self._probes()[0]])
+            if book.defaults
+            else []
+        )
         taken = [(one.name, one.service) for one in wanted]
         usual = [
             one for one in usual if not any(one.name == name and fnmatchcase(one.service, of) for name, of in taken)
@@ -222,6 +278,8 @@ class Watcher:
         what, table = single(text)
         if what == "slo":
             parse_objective(table, DASHBOARD)
+        elif what == "probe":
+            parse_probe(table, DASHBOARD)
 
     def _sight(self, at_s: int, kept: dict[Hashable, object]) -> Sight:
         return Sight(
