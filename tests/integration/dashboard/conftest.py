@@ -70,6 +70,7 @@ class Dashboard(NamedTuple):
     inside: Any = insides
     routes: tuple[str, ...] = ROUTES
     watcher: Any = None
+    provider: Any = None
     watches: Any = watches
 
     def client(self, *, signed_in: bool = True) -> httpx.Client:
@@ -182,8 +183,11 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
     watches.fill(store, int(time.time()) // 10 * 10)
     keyring = Keyring(folder / "pitstop.auth.db")
     keyring.set_password(PASSWORD)
-    with watches.watching(store, folder) as watcher, serving(create_app(store, auth=keyring, watch=watcher)) as url:
-        yield Dashboard(url, store, keyring, watcher=watcher)
+    with (
+        watches.watching(store, folder) as (watcher, provider),
+        serving(create_app(store, auth=keyring, watch=watcher)) as url,
+    ):
+        yield Dashboard(url, store, keyring, watcher=watcher, provider=provider)
     store.close()
 
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING
 
-from pitstop.model import Batch, Rollups, Series
+from pitstop.model import Batch, Rollups, Series, Window
 from pitstop.rollup.codec import encode
 from pitstop.rollup.histogram import position_of
 from pitstop.watch.ledger import Ledger
 from pitstop.watch.watcher import Watcher
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from pitstop.model import Store
@@ -91,6 +93,57 @@ threshold = "500ms"
 window = "7d"
 """
 
+CHANNELS = """
+[[channel]]
+name = "ops"
+kind = "webhook"
+url = "{url}/hook"
+secret = "a secret that no page shows"
+severities = ["page", "ticket"]
+
+[[channel]]
+name = "gone"
+kind = "webhook"
+url = "{url}/gone"
+severities = ["page"]
+matches = {{ service = "shop" }}
+
+[[channel]]
+name = "walled off"
+kind = "webhook"
+url = "http://10.255.255.1/hook?token=a-token-that-no-page-shows"
+severities = ["ticket"]
+"""
+
+
+class Provider:
+    """A real server: takes what comes to ``/hook``, and answers 410 to all else. `got` has the bodies it took."""
+
+    def __init__(self) -> None:
+        got: list[bytes] = []
+        self.got = got
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers.get("content-length", 0)))
+                if self.path == "/hook":
+                    got.append(body)
+                self.send_response(200 if self.path == "/hook" else 410)
+                self.send_header("content-length", "0")
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.url = f"http://localhost:{self._server.server_address[1]}"
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
 
 class Clock:
     """Stands where it is put, and then is the machine's."""
@@ -103,6 +156,19 @@ class Clock:
 
     def monotonic_ns(self) -> int:
         return time.perf_counter_ns() if self.at_s is None else int(self.at_s * 1e9)
+
+
+def everything() -> Window:
+    """All that there is."""
+    return Window(int(time.time()) - 2 * SPAN_S, int(time.time()) + 1)
+
+
+def until(true: Callable[[], bool], within_s: float = 10.0) -> None:
+    """Wait until it is."""
+    deadline_s = time.monotonic() + within_s
+    while not true():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.02)
 
 
 def fill(store: Store, now: int) -> None:
@@ -129,19 +195,23 @@ def fill(store: Store, now: int) -> None:
 
 
 @contextmanager
-def watching(store: Store, folder: Path, **settings: Any) -> Iterator[Watcher]:
-    """The watcher, after it has looked at all of it."""
+def watching(store: Store, folder: Path) -> Iterator[tuple[Watcher, Provider]]:
+    """The watcher, after it has looked at all of it, sending and watching on; and whom it tells."""
+    provider, clock = Provider(), Clock()
     rules = folder / "pitstop-rules.toml"
-    rules.write_text(RULES)
-    clock = Clock()
-    watcher = Watcher(store, Ledger(folder / "pitstop.watch.db"), rules_path=rules, clock=clock, **settings)
+    rules.write_text(RULES + CHANNELS.format(url=provider.url))
+    watcher = Watcher(
+        store, Ledger(folder / "pitstop.watch.db"), rules_path=rules, clock=clock, egress_allow=("localhost",)
+    )
     now = int(time.time())
     for at_s in range(now - SPAN_S, now, LOOK_S):
         clock.at_s = at_s
         watcher.evaluator.tick()
     clock.at_s = None
+    watcher.start()
     try:
-        yield watcher
+        yield watcher, provider
     finally:
         watcher.stop()
         watcher.ledger.close()
+        provider.stop()
