@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 from pitstop.egress import Client
 from pitstop.model import NotFoundError, SettingError, SystemClock, Window
-from pitstop.model.watching import Incident, Moment, Silence
+from pitstop.model.watching import DEGRADED, DOWN, OK, Component, Incident, Moment, Silence
 from pitstop.watch import journal
 from pitstop.watch.budgets import burning, slo_states
 from pitstop.watch.burn import LATE_S
+from pitstop.watch.components import components
 from pitstop.watch.evaluator import Evaluator, Plan
 from pitstop.watch.gauges import measured
 from pitstop.watch.illustrate import illustrated
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pitstop.model import Clock, Store
-    from pitstop.model.watching import Channel, Component, Delivery, Replay, RuleState, SloState, Tested
+    from pitstop.model.watching import Channel, Delivery, Replay, RuleState, SloState, Tested
     from pitstop.watch.ledger import Ledger
 
 LONGEST_TEXT = 1000
@@ -232,9 +233,28 @@ class Watcher:
         """Forget a dead one. Raises NotFoundError."""
         self.outbox.discard(ident, who)
 
-    def components(self) -> Sequence[Component]:
-        """The state of everything."""
-        raise NotFoundError("components are not built in yet")
+    def components(self) -> list[Component]:
+        """The state of everything, the worst first."""
+        now_s = self._clock.now_s()
+        prober = self._prober
+        found = components(
+            self.store,
+            now_s,
+            channels=self.channels(),
+            probes=[probe.name for probe in self._probes()[0]],
+            probed=prober.last() if prober is not None else None,
+        )
+        return sorted([*found, self._watching(now_s)], key=lambda one: one.state == OK)
+
+    def _watching(self, now_s: float) -> Component:
+        """Whether anybody evaluates, and how that goes."""
+        with self.ledger.read() as db:
+            row = db.execute("SELECT holder FROM lease WHERE until_s > ?", (time.time(),)).fetchone()
+        if row is None:
+            return Component("watching", DOWN, "nobody looks at the rules; run 'pitstop serve'", now_s)
+        if row[0] == self.evaluator.holder and self.evaluator.problem:
+            return Component("watching", DEGRADED, self.evaluator.problem, now_s)
+        return Component("watching", OK, f"done by {row[0]}", now_s)
 
     def _plan(self) -> Plan:
         self._load_channels()
@@ -286,6 +306,7 @@ class Watcher:
             self.store,
             at_s,
             gauges=self._gauges,
+            components=lambda _: self.components(),
             burning=lambda moment_s: burning(self.store, self.objectives(), moment_s + LATE_S),
             kept=kept,
         )
