@@ -54,6 +54,9 @@ def test_an_alert_has_its_timeline_and_one_that_never_was_is_not_found(watched: 
         assert found["timeline"][0]["what"] == "fired"
         times = [one["ts_s"] for one in found["timeline"]]
         assert times == sorted(times)
+        page = client.get("/alert?id=424242", headers={"accept": "text/html"})
+        assert page.status_code == 404
+        assert "This alert is not kept" in page.text
         missing = client.get("/api/v1/alerts/detail?id=424242")
         assert (missing.status_code, missing.json()["error"]["code"]) == (404, "not_found")
 
@@ -102,8 +105,8 @@ def test_every_example_of_the_editor_is_a_rule_as_it_stands(
     with watched.client(signed_in=False) as client:
         client.headers.update(token)
         answer = client.post("/api/v1/rules/check", json={"text": EXAMPLES[kind].text})
-        assert answer.status_code == 200, answer.json()["error"]["message"]
-        assert answer.json()["kind"] == kind
+        assert answer.json()["problem"] == ""
+        assert answer.json()["rule"]["kind"] == kind
 
 
 def test_a_rule_is_checked_saved_replaced_and_deleted(watched: Dashboard, token: dict[str, str]) -> None:
@@ -114,10 +117,10 @@ def test_a_rule_is_checked_saved_replaced_and_deleted(watched: Dashboard, token:
         client.headers.update(token)
         name = "by hand / 100 %"
         wrong = client.post("/api/v1/rules/check", json={"text": RULE.format(name=name).replace("above", "abov")})
-        assert wrong.status_code == 422
-        assert "abov" in wrong.json()["error"]["message"]
+        assert wrong.json()["rule"] is None
+        assert "abov" in wrong.json()["problem"]
         checked = client.post("/api/v1/rules/check", json={"text": RULE.format(name=name)})
-        assert checked.json()["name"] == name
+        assert checked.json()["rule"]["name"] == name
         assert name not in names(client), "checking saves nothing"
         client.post("/api/v1/rules", json={"text": RULE.format(name=name)})
         client.post("/api/v1/rules", json={"text": RULE.format(name=name).replace("0.25", "0.35")})

@@ -11,6 +11,9 @@ from playwright.sync_api import Page, expect
 
 Dashboard = Any  # the fixture of conftest.py, which cannot be imported
 READY = "#main[data-ready]"
+# charts follow the width of their card a frame later
+FITS = """() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => requestAnimationFrame(
+  () => done(document.documentElement.scrollWidth <= innerWidth)))))"""
 PAGES = (
     "/?last=6h", "/slos", "/slo?name=checkouts%20work", "/alerts?last=6h", "/rules", "/rule?kind=threshold",
     "/rule?name=answers%20are%20slow&last=6h&run=1", "/channels", "/channels?state=dead",
@@ -42,9 +45,9 @@ def test_every_page_of_alerts_renders_without_a_complaint(watched_page: Page, wa
 def test_no_page_of_alerts_scrolls_sideways(watched_page: Page, watched: Dashboard) -> None:
     for path in (*PAGES, f"/alert?id={ident(watched, watched.watches.LONG)}"):
         visit(watched_page, watched, path)
-        for width in (360, 400, 700, 1000, 1440):
+        for width in (360, 400, 700, 1000, 1200, 1440):
             watched_page.set_viewport_size({"width": width, "height": 800})
-            assert watched_page.evaluate("document.documentElement.scrollWidth <= innerWidth"), (path, width)
+            assert watched_page.evaluate(FITS), (path, width)
 
 
 def test_hostile_rules_and_objectives_are_text_everywhere(watched_page: Page, watched: Dashboard) -> None:
@@ -96,8 +99,6 @@ def test_the_page_of_an_alert_draws_its_value_and_tells_its_story(watched_page: 
     expect(watched_page.locator("h1")).to_contain_text("resolved")
     watched_page.get_by_role("link", name="Test the rule on that time").click()
     expect(watched_page.locator("[data-role=replay-said]")).to_have_text("It would have fired once.")
-    visit(watched_page, watched, "/alert?id=424242")
-    expect(watched_page.locator("h1")).to_have_text("This alert is not kept")
 
 
 def test_acknowledge_and_silence_from_the_list(watched_page: Page, watched: Dashboard) -> None:

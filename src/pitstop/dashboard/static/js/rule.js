@@ -25,8 +25,11 @@ async function check() {
   const mine = ++wanted;
   const text = textOf().value;
   try {
-    const { name, kind, severity, summary } = await send("POST", "rules/check", { text });
-    if (mine === wanted && form()) said(`✓ “${name}”: ${kind.replaceAll("_", " ")}${severity ? `, ${severity}` : ""}${summary ? `. ${summary}` : ""}`);
+    const { rule, problem } = await send("POST", "rules/check", { text });
+    if (mine !== wanted || !form()) return;
+    if (problem) { said(`▲ ${problem}`, true); return; }
+    const { name, kind, severity, summary } = rule;
+    said(`✓ “${name}”: ${kind.replaceAll("_", " ")}${severity ? `, ${severity}` : ""}${summary ? `. ${summary}` : ""}`);
   } catch (error) {
     if (mine === wanted && form()) said(`▲ ${error.message}`, true);
   }
