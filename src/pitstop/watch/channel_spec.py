@@ -26,7 +26,7 @@ LONGEST_NAME = 80
 LONGEST_URL = 4096
 _NAME = re.compile(r"[\w][\w .:/@+-]*", re.UNICODE)
 # Services whose first part is a host; with all others it may be a token and is blotted out.
-_HOSTED = frozenset(
+HOSTED = frozenset(
     scheme + secure
     for scheme in ("json", "xml", "form", "gotify", "mmost", "rocket", "mailto", "nctalk")
     for secure in ("", "s")
@@ -99,7 +99,7 @@ def shown(spec: ChannelSpec) -> str:
     if not separator:
         return BLOT
     scheme = scheme.lower()
-    if spec.kind == APPRISE and scheme not in _HOSTED:
+    if spec.kind == APPRISE and scheme not in HOSTED:
         return f"{scheme}://{BLOT}"
     try:
         parts = urlsplit(spec.url.reveal())

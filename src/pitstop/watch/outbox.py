@@ -37,6 +37,7 @@ _LOOK_S = 0.5  # between two looks for what is due
 _EXPIRE_S = 600.0
 _DOWN_AFTER_S = 600.0  # a channel that failed for so long is down and not only degraded
 _STOP_S = 5.0
+_SETTLE_S = 0.5  # to write what is in memory, even when nothing is left of the time
 _TEST_GRACE_S = 2.0
 
 
@@ -116,7 +117,8 @@ class Outbox:
             bulkhead.abandon()
         settled = threading.Event()
         threading.Thread(target=self._settle, args=(settled,), name="pitstop-outbox-stop", daemon=True).start()
-        done = settled.wait(max(deadline_s - time.monotonic(), 0.0))  # a ledger that is locked has its own patience
+        left_s = max(deadline_s - time.monotonic(), _SETTLE_S)
+        done = settled.wait(left_s)  # a ledger that is locked has a patience of its own
         if not done:
             _LOG.warning("the ledger did not take %d notifications in time: they are lost", len(self._queue))
         return done

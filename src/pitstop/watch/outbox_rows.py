@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pitstop.model import NotFoundError
 from pitstop.model.watching import DEAD, SENT, WAITING, Delivery
-from pitstop.watch.message import from_json, to_json
+from pitstop.watch.message import from_json, plain, to_json
 
 if TYPE_CHECKING:
     import sqlite3
@@ -50,7 +50,7 @@ def insert(db: sqlite3.Connection, channels: Iterable[str], note: Notification, 
         done = db.execute(
             "INSERT INTO outbox (channel, key, title, body, delivery, state, created_s, next_s) "
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (channel, note.key, note.title[:200], body, new_delivery(), WAITING, now_s, now_s),
+            (channel, note.key, plain(note.title, 200), body, new_delivery(), WAITING, now_s, now_s),
         )
         assert done.lastrowid is not None
         ids.append(done.lastrowid)

@@ -38,6 +38,13 @@ class Scopes:
             if is_literal(objective):
                 self._number(place, _literal_labels(objective))
 
+    def copy(self) -> Scopes:
+        """One that knows the same and learns apart."""
+        other = Scopes(())
+        other.found, other._objectives = list(self.found), self._objectives
+        other._numbers, other._sizes, other._of = dict(self._numbers), list(self._sizes), dict(self._of)
+        return other
+
     def of(self, series: Series) -> tuple[int, ...]:
         """Numbers, in `found`, of the scopes that `series` counts for."""
         known = self._of.get(series)

@@ -120,7 +120,8 @@ def dripping(handler: BaseHTTPRequestHandler, _body: bytes) -> None:
 def note(key: str = "k1", **changes: Any) -> Notification:
     """A notification as rules make them."""
     made = Notification(
-        key, FIRING, PAGE, "checkout is slow", "P95 of POST /checkout is 1.2 s", {"rule": "checkout", "service": "shop"},
+        key, FIRING, PAGE, "checkout is slow", "P95 of POST /checkout is 1.2 s",
+        {"rule": "checkout", "service": "shop"},
         1_790_000_000.0, value=1.2, limit=0.5, unit="s", url="https://pitstop.example/alerts/1",
     )  # fmt: skip
     return made._replace(**changes)

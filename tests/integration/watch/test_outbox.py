@@ -54,7 +54,7 @@ def test_three_dead_providers_delay_neither_the_caller_nor_the_fourth(
 ) -> None:
     hanging, failing, slow, fine = provider(kit.hanging), provider(kit.status(500)), provider(kit.dripping), provider()
     for name, one in (("hanging", hanging), ("failing", failing), ("slow", slow)):
-        told.add(name, one.url, timeout="1s")
+        told.add(name, one.url, timeout=0.5)
     told.add("fine", fine.url)
     told.outbox.start()
     began = time.monotonic()
@@ -65,7 +65,7 @@ def test_three_dead_providers_delay_neither_the_caller_nor_the_fourth(
     told.until(lambda: [told.states(name) for name in ("hanging", "failing", "slow")] == [[DEAD]] * 3, 15)
     assert [len(one.got) for one in (hanging, failing)] == [3, 3]
     dead = {one.channel: one for one in told.outbox.deliveries(state=DEAD)}
-    assert "did not answer within 1 s" in dead["hanging"].problem
+    assert "did not answer within 0.5 s" in dead["hanging"].problem
     assert dead["failing"].problem == "it answered 500"
     assert [dead[name].tries for name in dead] == [3, 3, 3]
     standing = {one.name: one for one in told.outbox.channels()}
@@ -235,7 +235,7 @@ def test_the_rate_limit_spreads_a_storm(told: Any, provider: Callable[..., Any],
     assert hook.got[23][0] - first_s > 1.5, "the others at two a second"
 
 
-def test_a_stop_ends_in_five_seconds_and_loses_nothing(
+def test_a_stop_ends_in_its_time_and_loses_nothing(
     tmp_path: Path, provider: Callable[..., Any], kit: SimpleNamespace
 ) -> None:
     hanging, fine = provider(kit.hanging), provider()
@@ -248,8 +248,8 @@ def test_a_stop_ends_in_five_seconds_and_loses_nothing(
         for i in range(200):
             assert told.outbox.hand_over(kit.note(f"k{i}"))
         began = time.monotonic()
-        assert told.outbox.stop(5)
-        assert time.monotonic() - began < 5
+        assert told.outbox.stop(3)
+        assert time.monotonic() - began < 3.5
         assert len(told.outbox.deliveries(limit=1000)) == 402
 
     with kit.telling(tmp_path) as again:
@@ -314,7 +314,7 @@ time.sleep(60)
 def test_a_kill_while_sending_loses_nothing_and_repeats_only_under_the_same_id(
     tmp_path: Path, provider: Callable[..., Any], kit: SimpleNamespace
 ) -> None:
-    """Six times a process is killed after a message or two; the seventh is left to finish."""
+    """Three times a process is killed after a message or two; what is left is sent by the next."""
     arrived = threading.Event()
 
     def slowly(handler: Any, body: bytes) -> None:
@@ -327,7 +327,7 @@ def test_a_kill_while_sending_loses_nothing_and_repeats_only_under_the_same_id(
         told.add("ops", hook.url, per_minute=6000)
         for i in range(60):
             told.put(kit.note(f"k{i}"))
-        for _ in range(6):
+        for _ in range(3):
             arrived.clear()
             process = subprocess.Popen([sys.executable, "-c", SENDER, str(tmp_path)])
             assert arrived.wait(20)
@@ -344,7 +344,7 @@ def test_a_kill_while_sending_loses_nothing_and_repeats_only_under_the_same_id(
         by_key.setdefault(body["key"], set()).add(body["id"])
     assert set(by_key) == {f"k{i}" for i in range(60)}, "at least once"
     assert all(len(found) == 1 for found in by_key.values()), "a repeat has the id of the first"
-    assert len(ids) <= 60 + 6, "a kill repeats no more than what was being sent"
+    assert len(ids) <= 60 + 3, "a kill repeats no more than what was being sent"
 
 
 def test_a_channel_that_fails_for_long_is_down(told: Any, provider: Callable[..., Any], kit: SimpleNamespace) -> None:

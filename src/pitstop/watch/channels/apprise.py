@@ -6,7 +6,7 @@ drips held it for 29 s), its connections are its own, and only a process can be 
 
 from __future__ import annotations
 
-import base64
+import contextlib
 import json
 import os
 import re
@@ -16,13 +16,13 @@ import sys
 import threading
 import time
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pitstop.egress.wire import DeadlineSocket
 from pitstop.model import SettingError
 from pitstop.model.watching import FIRING, PAGE, RESOLVED, TICKET
-from pitstop.watch.chart import chart_png
-from pitstop.watch.message import message_of
+from pitstop.watch.channel_spec import HOSTED
+from pitstop.watch.message import message_of, to_json
 from pitstop.watch.secrets import BLOT
 from pitstop.watch.sending import SendError, judge
 
@@ -40,6 +40,7 @@ _FILES = frozenset(
 )
 _SCHEME = re.compile(r"[a-z][a-z0-9]{1,20}", re.ASCII)
 _SHORTEST_SECRET = 3
+_PATIENCE_S = 0.5  # for a process that has nothing to do to end by itself
 _TYPES = {PAGE: "failure", TICKET: "warning"}
 
 
@@ -72,7 +73,6 @@ class Apprise:
         """One message, its chart with it where the service takes pictures. Raises SendError."""
         deadline_s = time.monotonic() + timeout_s
         note, message = notification, message_of(notification)
-        picture = chart_png(note)
         request = {
             "url": self._url.reveal(),
             "subject": message.subject,
@@ -80,28 +80,36 @@ class Apprise:
             "type": _TYPES.get(note.severity, "info") if note.state == FIRING else _calm(note.state),
             "key": note.key,
             "delivery": delivery,
-            "picture": base64.b64encode(picture).decode() if picture else "",
+            "chart": to_json(note) if note.points else "",
             "timeout_s": timeout_s,
         }
         try:
             answer = self._asked(request, deadline_s)
         except TimeoutError:
-            self.close()
+            self._end(0.0)
             raise SendError(f"it did not take the message within {timeout_s:.3g} s") from None
         except (OSError, ValueError) as error:
-            self.close()
+            self._end(0.0)
             raise SendError(f"sending was broken off: {type(error).__name__}") from None
         self._judge(answer)
 
     def close(self) -> None:
         """End the process, whatever it does."""
+        self._end(_PATIENCE_S)
+
+    def _end(self, patience_s: float) -> None:
         with self._lock:
             child, wire, self._child, self._wire = self._child, self._wire, None, None
-        if child is not None:
-            child.kill()
-            child.wait()
         if wire is not None:
+            with contextlib.suppress(OSError):
+                wire.shutdown(socket.SHUT_RDWR)  # whoever reads from it in another thread is told; close is not enough
             wire.close()
+        if child is not None:
+            try:
+                child.wait(patience_s)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
 
     def _asked(self, request: dict[str, object], deadline_s: float) -> dict[str, object]:
         wire = DeadlineSocket(self._connected(), deadline_s)
@@ -147,8 +155,10 @@ class Apprise:
 
 
 def blotted(text: str, url: str) -> str:
-    """`text` without any part of `url` that could be a secret."""
+    """`text` without any part of `url` that could be a secret; a host that is one for certain stays."""
     parts = {part for raw in re.split(r"[/:@?&=#,+]+", url) for part in (raw, unquote(raw))}
+    if url.partition("://")[0].lower() in HOSTED:
+        parts.discard(urlsplit(url).hostname or "")
     for part in sorted(parts, key=len, reverse=True):
         if len(part) >= _SHORTEST_SECRET and not part.isdecimal():
             text = re.sub(rf"(?<!\w){re.escape(part)}(?!\w)", BLOT, text)

@@ -11,7 +11,6 @@ the provider's: those repeat addresses, and addresses have tokens in them.
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import json
 import logging
@@ -99,10 +98,11 @@ class Child:
                 "problem": "its url is none that the service knows: see docs/channels.md",
                 "final": True,
             }
-        ok = self._sent(service, request, with_picture=True)
-        if not ok and request["picture"] and seen.status in _PICTURE_STATUSES:
+        picture = _picture(request["chart"]) if service.attachment_support else b""
+        ok = self._sent(service, request, picture)
+        if not ok and picture and seen.status in _PICTURE_STATUSES:
             self.seen = seen = Seen()
-            ok = self._sent(service, request, with_picture=False)
+            ok = self._sent(service, request, b"")
         if ok:
             return {"ok": True}
         return {
@@ -117,22 +117,16 @@ class Child:
         service = self._apprise.Apprise.instantiate(request["url"], asset=self._asset)
         if service is None or not service.enabled:
             return None
-        for name in ("dedup", "alias"):  # incident services: the same key raises and resolves
-            if not getattr(service, name, True):
-                setattr(service, name, request["key"])
-        if getattr(service, "action", None) == "trigger" and hasattr(service, "dedup"):
-            service.action = "map"
-        if isinstance(getattr(service, "headers", None), dict):  # mail and plain web hooks
-            service.headers["X-Pitstop-Delivery"] = request["delivery"]
+        keyed(service, request["key"], request["delivery"])
         return service
 
-    def _sent(self, service: Any, request: dict[str, Any], *, with_picture: bool) -> bool:
+    def _sent(self, service: Any, request: dict[str, Any], picture: bytes) -> bool:
         attach = None
-        if request["picture"] and with_picture and service.attachment_support:
+        if picture:
             from apprise.attachment import memory  # noqa: PLC0415
 
             made: Any = memory.AttachMemory  # untyped there
-            attach = [made(content=base64.b64decode(request["picture"]), name="chart.png", mimetype="image/png")]
+            attach = [made(content=picture, name="chart.png", mimetype="image/png")]
         sender = self._apprise.Apprise(asset=self._asset)
         sender.add(service)
         return bool(
@@ -199,6 +193,26 @@ class Child:
             return result
 
         setattr(owner, name, wrapped)
+
+
+def _picture(note: str) -> bytes:
+    if not note:
+        return b""
+    from pitstop.watch.chart import chart_png  # noqa: PLC0415  it needs numpy, which most messages do not
+    from pitstop.watch.message import from_json  # noqa: PLC0415
+
+    return chart_png(from_json(note))
+
+
+def keyed(service: Any, key: str, delivery: str) -> None:
+    """Let an incident service raise and resolve under `key`, and a mail or web hook carry the delivery's id."""
+    for name in ("dedup", "alias"):
+        if not getattr(service, name, True):
+            setattr(service, name, key)
+    if getattr(service, "action", None) == "trigger" and hasattr(service, "dedup"):
+        service.action = "map"
+    if isinstance(getattr(service, "headers", None), dict):
+        service.headers["X-Pitstop-Delivery"] = delivery
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ import pytest
 from pitstop.model import Window
 from pitstop.model.watching import DEGRADED, FIRING, NO_DATA, OK, PAGE
 from pitstop.store import open_store
+from pitstop.watch.bins import Kept
 from pitstop.watch.budgets import burning, history, slo_states
 from pitstop.watch.burn import burns, settled_s
 from pitstop.watch.objectives import Objective, default_objectives
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from conftest import Service
 
-    from pitstop.model import Store
+    from pitstop.model import Rollups, Store
 
 DAY_S, HOUR_S = 86_400, 3600
 NOW_S = int(time.time())  # stores fold and keep by the machine's clock
@@ -214,3 +215,45 @@ def test_objectives_that_alert_nobody_do_not_burn(happened: Service) -> None:
     assert {burn.severity for burn in states["uptime"].burns if burn.firing} >= {PAGE}
     assert burning(store, [], NOW_S) == []
     assert slo_states(store, [], NOW_S) == []
+
+
+class Counting:
+    """A store that counts the rows it answers with."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.url = store.url
+        self.reads: list[Window] = []
+
+    def rollups(self, window: Window, *arguments: object, **options: object) -> Rollups:
+        self.reads.append(window)
+        return self._store.rollups(window, *arguments, **options)  # type: ignore[arg-type]
+
+
+def test_what_is_older_than_three_days_is_read_once_an_hour_and_the_answer_is_the_same(happened: Service) -> None:
+    for ts in hours(20):
+        happened.add(ts, {0.02: 100, 0.7: 3})
+    store = Counting(happened.write())
+    routes = Objective("routes", "latency", 0.9, by=("route",), threshold_s=0.5)
+    objectives = [*default_objectives(["shop"]), routes]
+    kept = Kept()
+    end_s = NOW_S // HOUR_S * HOUR_S + 60  # the same hour, whenever this runs
+    first = slo_states(store, objectives, end_s, points=True, kept=kept)  # type: ignore[arg-type]
+    before = len(store.reads)
+    assert min(window.start_s for window in store.reads) < end_s - 29 * DAY_S
+    happened.add(end_s - 90, {0.02: 1}, name="GET /new")
+    happened.write()
+    again = slo_states(store, objectives, end_s, points=True, kept=kept)  # type: ignore[arg-type]
+    assert min(window.start_s for window in store.reads[before:]) >= end_s - 3 * DAY_S - HOUR_S
+    assert again == slo_states(store, objectives, end_s, points=True)  # type: ignore[arg-type]
+    assert {state.labels.get("route") for state in again} == {None, "GET /", "GET /new"}
+    assert {state.labels.get("route") for state in first} == {None, "GET /"}
+
+
+def test_any_number_of_objectives_takes_the_same_few_reads(happened: Service) -> None:
+    for ts in hours(20):
+        happened.add(ts, {0.02: 100})
+    store = Counting(happened.write())
+    many = [Objective(f"slo {n}", "latency", 0.9, "shop", threshold_s=0.01 * n + 0.01) for n in range(50)]
+    slo_states(store, many, NOW_S)  # type: ignore[arg-type]
+    assert len(store.reads) <= 9
