@@ -106,13 +106,11 @@ class Shelf:
 
     def rule(self, text: str) -> Rule:
         """The rule that `text` is, as TOML or by its name. Raises SettingError, and NotFoundError for no name."""
-        if "=" not in text:
-            found = next((rule for rule in self.book().rules if rule.name == text.strip()), None)
-            if found is None:
-                raise NotFoundError(
-                    f"there is no rule '{text.strip()}'; write one of the rules' names, or a rule as TOML"
-                )
+        found = next((rule for rule in self.book().rules if rule.name == text.strip()), None)
+        if found is not None:
             return found
+        if "=" not in text:
+            raise NotFoundError(f"there is no rule '{text.strip()}'; write one of the rules' names, or a rule as TOML")
         what, table = single(text)
         if what != "rule":
             raise SettingError(f"[[{what}]] is no rule; only rules are tested on what was recorded")
