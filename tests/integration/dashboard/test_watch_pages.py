@@ -237,8 +237,13 @@ def test_a_dead_letter_says_why_and_is_sent_again_or_discarded(watched_page: Pag
     expect(rows).to_have_count(count - 1)
     rows.filter(has_text="gone").first.get_by_role("button", name="Send again").click()
     expect(watched_page.locator("[data-role=heard]")).to_have_text("Send again: done.")
-    sent_again = next(one for one in dead if one.channel == "gone").id
-    watched.watches.until(lambda: any(one.id == sent_again and one.tries > 1 for one in watched.watcher.deliveries()))
+    gone = next(one for one in dead if one.channel == "gone")
+    watched.watches.until(
+        lambda: any(
+            (one.id, one.state) == (gone.id, "dead") and one.done_s != gone.done_s
+            for one in watched.watcher.deliveries()
+        )
+    )
 
 
 def test_where_nobody_watches_the_pages_say_what_to_type(page: Page, dashboard: Dashboard) -> None:
