@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 from urllib.parse import quote
 
-import pytest
 from playwright.sync_api import Page, expect
 
 Dashboard = Any  # the fixture of conftest.py, which cannot be imported
@@ -31,23 +31,43 @@ def ident(dashboard: Dashboard, rule: str) -> int:
     return found
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_page_of_alerts_renders_without_a_complaint(watched_page: Page, watched: Dashboard, scheme: Any) -> None:
-    watched_page.emulate_media(color_scheme=scheme)
-    for path in (*PAGES, f"/alert?id={ident(watched, 'answers are slow')}"):
+def test_every_page_of_alerts_renders_without_a_complaint_and_fits_every_width(
+    watched_page: Page, watched: Dashboard
+) -> None:
+    for path in (*PAGES, f"/alert?id={ident(watched, watched.watches.LONG)}"):
         visit(watched_page, watched, path)
         expect(watched_page.locator("nav a[aria-current]")).to_have_count(1)
         expect(watched_page.locator("h1")).to_have_count(1)
         for label in watched_page.locator(".plot").evaluate_all("all => all.map(one => one.ariaLabel)"):
             assert label, "a chart says in words what it shows"
-
-
-def test_no_page_of_alerts_scrolls_sideways(watched_page: Page, watched: Dashboard) -> None:
-    for path in (*PAGES, f"/alert?id={ident(watched, watched.watches.LONG)}"):
-        visit(watched_page, watched, path)
-        for width in (360, 400, 700, 1000, 1200, 1440):
+        for width, scheme in (
+            (360, "light"),
+            (400, "dark"),
+            (700, "dark"),
+            (1000, "light"),
+            (1200, None),
+            (1440, None),
+        ):
             watched_page.set_viewport_size({"width": width, "height": 800})
+            if scheme:
+                watched_page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
             assert watched_page.evaluate(FITS), (path, width)
+
+
+def test_an_objective_shows_its_budget_burning_down(watched_page: Page, watched: Dashboard) -> None:
+    visit(watched_page, watched, "/slos")
+    row = watched_page.locator("#slos tbody tr", has_text="checkouts work")
+    expect(row).to_contain_text("−150 %")
+    expect(row).to_contain_text("already")
+    row.locator("a").first.click()
+    watched_page.wait_for_url("**/slo?name=checkouts%20work&of=service%3Dshop")
+    expect(watched_page.locator('.plot[data-chart="budget"]')).to_have_attribute(
+        "aria-label", re.compile("^budget left between -150 % and 100 %, last -150 %")
+    )
+    expect(watched_page.locator("#burns tbody tr")).to_have_count(4)
+    expect(watched_page.locator(".lead")).to_contain_text("360 of 14.4 k did not")
+    watched_page.locator("[data-act=sheet]").click()
+    expect(watched_page.locator("#sheet thead th")).to_have_text(["Time", "budget left", "spent"])
 
 
 def test_hostile_rules_and_objectives_are_text_everywhere(watched_page: Page, watched: Dashboard) -> None:
@@ -58,7 +78,7 @@ def test_hostile_rules_and_objectives_are_text_everywhere(watched_page: Page, wa
     )  # fmt: skip
     for path in paths:
         visit(watched_page, watched, path)
-        watched_page.wait_for_timeout(150)
+        watched_page.wait_for_timeout(60)
         assert watched_page.evaluate("window.canary") is None, path
         assert watched_page.locator("main img, nav img, header img").count() == 0, path
 
@@ -247,10 +267,12 @@ def test_a_dead_letter_says_why_and_is_sent_again_or_discarded(watched_page: Pag
 
 
 def test_where_nobody_watches_the_pages_say_what_to_type(page: Page, dashboard: Dashboard) -> None:
-    for path in ("/slos", "/slo?name=x", "/alerts", "/alert?id=1", "/rules", "/rule?name=x", "/channels"):
-        visit(page, dashboard, path)
-        expect(page.locator(".empty h2")).to_have_text("Nobody watches this store from here")
-        expect(page.locator(".command code").first).to_contain_text("pitstop serve --store sqlite:///")
+    with dashboard.client() as client:
+        for path in ("/slos", "/slo?name=x", "/alerts", "/alert?id=1", "/rules", "/rule?name=x", "/channels"):
+            assert "Nobody watches this store from here" in client.get(path).text, path
+    visit(page, dashboard, "/alerts")
+    expect(page.locator(".empty h2")).to_have_text("Nobody watches this store from here")
+    expect(page.locator(".command code").first).to_contain_text("pitstop serve --store sqlite:///")
     visit(page, dashboard, "/")
     expect(page.locator(".alarm")).not_to_be_visible()
 
