@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from pitstop.analyze.units import count_text, duration_text, ratio_text
+from pitstop.analyze.units import count_text, duration_text, figures, ratio_text
 from pitstop.model import Window
 from pitstop.model.watching import DEGRADED, FIRING, NO_DATA, OK, Burn, SloState
 from pitstop.watch.burn import LONGEST_S, PAIRS, Outcomes, burns, settled_s, window_to
@@ -173,13 +173,11 @@ def summary_of(objective: Objective, found: Outcomes, left: float | None) -> str
     }.get(objective.kind, f"{ratio_text(objective.target)} without error")
     if left is None:
         return f"Promised: {promise}. Nothing was recorded in this window."
-    bad = found.total - found.good
-    what = f"{duration_text(bad)} of {duration_text(found.total)}" if objective.kind == FRESHNESS else (
-        f"{count_text(bad)} of {count_text(found.total)}"
-    )  # fmt: skip
-    budget = f"{ratio_text(left)} of the budget is left" if left > 0 else (
-        f"the budget is overspent by {ratio_text(-left)}" if left else "the budget is spent"
-    )  # fmt: skip
+    bad, text_of = found.total - found.good, duration_text if objective.kind == FRESHNESS else count_text
+    what = f"{text_of(bad)} of {text_of(found.total)}"
+    budget = f"{ratio_text(left)} of the budget is left" if left > 0 else "the budget is spent"
+    if left < 0:
+        budget = f"{figures(1 - left)} times the budget is spent"
     text = f"Promised: {promise}; {what} did not; {budget}."
     if objective.kind == LATENCY and objective.threshold_s:
         border = border_of(objective.threshold_s)

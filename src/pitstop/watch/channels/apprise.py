@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -39,6 +40,16 @@ _FILES = frozenset(
     ("template", "keyfile", "subfile", "attach", "pgp", "pgpkey", "pgppub", "pgpprv", "pem", "cert", "key_file")
 )
 _SCHEME = re.compile(r"[a-z][a-z0-9]{1,20}", re.ASCII)
+# The program finds us where we are, but after everything else: a folder may hold a file named as a library is.
+_FOLDER = str(Path(__file__).parents[3])
+_PROGRAM = """
+import sys
+folder, fd = sys.argv[1:]
+if folder not in sys.path:
+    sys.path.append(folder)
+from pitstop.watch.channels.apprise_child import main
+main(int(fd))
+"""
 _SHORTEST_SECRET = 3
 _PATIENCE_S = 0.5  # for a process that has nothing to do to end by itself
 _TYPES = {PAGE: "failure", TICKET: "warning"}
@@ -129,7 +140,7 @@ class Apprise:
             ours, theirs = socket.socketpair()
             try:
                 self._child = subprocess.Popen(  # noqa: S603  ourselves
-                    [sys.executable, "-P", "-m", "pitstop.watch.channels.apprise_child", str(theirs.fileno())],
+                    [sys.executable, "-P", "-c", _PROGRAM, _FOLDER, str(theirs.fileno())],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
@@ -176,4 +187,4 @@ def _environment() -> dict[str, str]:
         for name, value in os.environ.items()
         if not name.startswith("PITSTOP_") and not name.lower().endswith("_proxy")
     }
-    return {**kept, "NETRC": os.devnull, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    return {**kept, "NETRC": os.devnull}

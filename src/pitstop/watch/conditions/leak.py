@@ -74,5 +74,5 @@ KIND = Kind(
     read,
     "memory of a worker that grows and grows",
     keys=frozenset({"service", "above", "over"}),
-    defaults={"above": MB_PER_MINUTE, "over": "30m", "every": "1m", "keep": "15m"},
+    defaults={"above": MB_PER_MINUTE, "over": "1h", "every": "1m", "keep": "15m"},
 )

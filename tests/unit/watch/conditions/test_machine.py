@@ -77,21 +77,21 @@ def memory(minutes: int, per_minute: float, chance: random.Random, noise: float 
 
 @pytest.mark.parametrize("per_minute", [1.5 * MB, 5 * MB])
 def test_memory_that_grows_throughout_leaks(per_minute: float) -> None:
-    assert growth(memory(30, per_minute, random.Random(1))) == pytest.approx(per_minute, rel=0.4)
+    assert growth(memory(60, per_minute, random.Random(1))) == pytest.approx(per_minute, rel=0.4)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.integers(0, 10**6), st.sampled_from(["noise", "saw", "warm", "step", "peak", "shrinks"]))
 def test_memory_that_only_moves_does_not(seed: int, kind: str) -> None:
     chance = random.Random(seed)
-    points = memory(30, 0, chance, 8 * MB)
+    points = memory(60, 0, chance, 8 * MB)
     period = chance.choice([5, 7, 10])
     for i in points:
         points[i] += {
             "noise": 0.0,
             "saw": (i % period) * 10 * MB,
             "warm": 80 * MB * (1 - 0.7**i),
-            "step": 100 * MB * (i > 12),
+            "step": 100 * MB * (i > 22),
             "peak": 200 * MB * (i == 15),
             "shrinks": -3 * MB * i,
         }[kind]
@@ -103,10 +103,10 @@ def test_a_worker_that_was_there_for_the_whole_window_is_judged(
     look: Callable[..., list[Reading]], recorded: Recorded, clock: Clock
 ) -> None:
     end_s = int(clock.at_s)
-    for i in range(30):
-        recorded.gauge(end_s - 1800 + i * 60, "process.memory.rss_bytes", 1e8 + i * 3e6, worker="old")
+    for i in range(60):
+        recorded.gauge(end_s - 3600 + i * 60, "process.memory.rss_bytes", 1e8 + i * 3e6, worker="old")
         if i > 20:
-            recorded.gauge(end_s - 1800 + i * 60, "process.memory.rss_bytes", 1e8 + i * 3e6, worker="new")
+            recorded.gauge(end_s - 3600 + i * 60, "process.memory.rss_bytes", 1e8 + i * 3e6, worker="new")
     [reading] = look(recorded.store, end_s, kind="leak")
 
     assert reading.hot

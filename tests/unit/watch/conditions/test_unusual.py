@@ -135,7 +135,7 @@ def test_last_weeks_outage_does_not_become_usual() -> None:
     assert service.look(NOW, kind="anomaly")[0].hot
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(seed=st.integers(0, 10**6), days=st.sampled_from([29, 9, 6, 3]), busy=st.sampled_from([6, 40, 400]))
 def test_a_healthy_day_has_no_anomaly(seed: int, days: int, busy: int) -> None:
     service = Service(seed, busy)
@@ -190,7 +190,7 @@ def test_what_falls_is_found_only_where_it_is_asked_for() -> None:
     assert found == [False, True, True]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(seed=st.integers(0, 10**6), hour=st.integers(0, 23), busy=st.sampled_from([10, 40, 200]))
 def test_a_healthy_day_has_no_change(seed: int, hour: int, busy: int) -> None:
     service = Service(seed, busy)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pitstop.analyze.units import figures
 from pitstop.model import Window
 from pitstop.model.watching import DEGRADED, FIRING, NO_DATA, OK, PAGE
 from pitstop.store import open_store
@@ -76,7 +77,8 @@ def test_a_spent_budget_without_a_failure_now_is_degraded(happened: Service) -> 
     happened.add(NOW_S - 15 * DAY_S, {0.02: 100}, outcome="500")
     (state,) = slo_states(happened.write(), [UPTIME], NOW_S)
     assert (state.state, state.budget_left) == (DEGRADED, pytest.approx(1 - 100 / 48.2, rel=0.01))
-    assert "overspent" in state.summary
+    assert f"{figures(1 - state.budget_left)} times the budget is spent" in state.summary
+    assert 2 < 1 - state.budget_left < 2.1
     assert state.runs_out_s == settled_s(NOW_S)
 
 
@@ -137,6 +139,13 @@ def test_a_pattern_is_an_objective_for_each_service_that_fits_it(happened: Servi
     assert {state.labels["service"] for state in states} == {"shop", "shop-eu"}
     (nothing,) = slo_states(store, [Objective("up", "availability", 0.99, "wiki*")], NOW_S)
     assert (nothing.labels, nothing.state) == ({"slo": "up"}, NO_DATA)
+
+
+def test_names_with_the_signs_of_patterns_fit_themselves(happened: Service) -> None:
+    happened.add(NOW_S - 400, {0.1: 10}, service="shop[eu]", name="GET /[id]")
+    objective = Objective("up", "availability", 0.99, "shop[eu]", ("GET /[id]",))
+    (state,) = slo_states(happened.write(), [objective], NOW_S)
+    assert (state.labels["service"], state.total) == ("shop[eu]", 10)
 
 
 def test_probes_and_other_kinds_of_series_can_be_promised(happened: Service) -> None:
