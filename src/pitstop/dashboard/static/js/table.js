@@ -39,7 +39,7 @@ export function filterAgain() {
     if (!row.hidden) shown += 1;
   }
   const all = table.tBodies[0].rows.length;
-  document.getElementById("shown").textContent = words.length ? `${shown} of ${all} ${table.dataset.noun}` : `${all} ${table.dataset.noun}`;
+  document.getElementById("shown").textContent = `${words.length ? `${shown} of ` : ""}${all} ${all === 1 ? table.dataset.noun.replace(/s$/, "") : table.dataset.noun}`;
   document.getElementById("nothing").hidden = shown > 0;
 }
 
