@@ -19,7 +19,7 @@ _COLUMNS = (
     terminal.Column("severity", left=True),
     terminal.Column("value", spare=True),
     terminal.Column("began", left=True),
-    terminal.Column("lasted"),
+    terminal.Column("lasted", spare=True),
     terminal.Column("state", left=True),
 )
 _SILENCES = (
@@ -29,7 +29,7 @@ _SILENCES = (
     terminal.Column("by", left=True),
     terminal.Column("because", left=True, spare=True),
 )
-_ASIDE = ("rule", "severity", "slo")
+_ASIDE = ("rule", "severity")
 
 
 def print_incidents(incidents: Sequence[Incident]) -> None:
@@ -45,7 +45,7 @@ def print_incidents(incidents: Sequence[Incident]) -> None:
                 named(one),
                 one.severity,
                 measure(one.value, one.unit),
-                moment_text(one.began_s)[5:-1].replace("T", " "),
+                moment_text(one.began_s)[5:-4].replace("T", " "),
                 _lasted(one),
                 _state(one),
             )
@@ -62,7 +62,7 @@ def print_silences(silences: Sequence[Silence]) -> None:
     terminal.print_table(
         _SILENCES,
         [
-            (str(one.id), labels_text(one.matches), moment_text(one.end_s)[5:-1].replace("T", " "), one.author, one.why)
+            (str(one.id), labels_text(one.matches), moment_text(one.end_s)[5:-4].replace("T", " "), one.author, one.why)
             for one in silences
         ],
     )
@@ -155,7 +155,9 @@ def _state(one: Incident) -> str:
         return one.state
     if one.acked_by:
         return f"{one.state}, {one.acked_by} looks"
-    return f"{one.state}, silenced" if one.silenced or one.inhibited else one.state
+    if one.silenced:
+        return f"{one.state}, silenced"
+    return f"{one.state}, inhibited" if one.inhibited else one.state
 
 
 def _lasted(one: Incident) -> str:

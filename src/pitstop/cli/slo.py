@@ -73,8 +73,9 @@ def print_slos(states: Sequence[SloState]) -> None:
         ],
     )
     for state in states:
-        if state.state == FIRING or (state.runs_out_s is not None and (state.budget_left or 0) > 0):
-            out = "" if state.runs_out_s is None else f"; spent at {units.time_text(state.runs_out_s)} at this rate"
+        lasts_s = state.runs_out_s if (state.budget_left or 0) > 0 else None
+        if state.state == FIRING or lasts_s is not None:
+            out = "" if lasts_s is None else f" It is spent at {units.time_text(lasts_s)} at this rate."
             terminal.say(f"{'▲' if state.state == FIRING else '!'} {_name(state)}: {state.summary}{out}")
 
 

@@ -29,7 +29,7 @@ LOOKS = {
 }
 """Class and shape of a word, so that colour is never the only sign; other words are grey."""
 
-_ASIDE = frozenset({"rule", "severity", "slo"})  # labels that stand beside the line anyway
+_ASIDE = frozenset({"rule", "severity"})  # labels that stand beside the line anyway
 
 
 def look(word: str) -> tuple[str, str]:

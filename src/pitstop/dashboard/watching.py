@@ -109,4 +109,4 @@ def lanes(incidents: Sequence[Incident], window: Window, now_s: float) -> list[L
 
 def key_of(state: SloState) -> str:
     """What tells one objective from another of the same name."""
-    return labels_text(state.labels)
+    return labels_text(state.labels, ("slo",))

@@ -266,6 +266,14 @@ def test_a_dead_letter_says_why_and_is_sent_again_or_discarded(watched_page: Pag
     )
 
 
+def test_what_changes_elsewhere_is_shown_without_a_reload(watched_page: Page, watched: Dashboard) -> None:
+    visit(watched_page, watched, "/?last=15m")
+    strip = watched_page.locator(".alarm li", has_text="checkouts fail")
+    expect(strip).to_be_visible()
+    watched.watcher.acknowledge(ident(watched, "checkouts fail"), "eve", "")
+    expect(strip).to_contain_text("eve looks after it", timeout=15_000)
+
+
 def test_where_nobody_watches_the_pages_say_what_to_type(page: Page, dashboard: Dashboard) -> None:
     with dashboard.client() as client:
         for path in ("/slos", "/slo?name=x", "/alerts", "/alert?id=1", "/rules", "/rule?name=x", "/channels"):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -223,6 +225,48 @@ def test_a_heartbeat_is_taken(pitstop: Any, watched: str) -> None:
     assert pitstop("alerts", "beat", "nightly", "--store", watched).code == 0
     answer = pitstop("alerts", "beat", "nightly", "--store", watched, "--json")
     assert json.loads(answer.out)["beat"] == {"name": "nightly"}
+
+
+def test_a_test_waits_for_what_comes_of_it_and_exits_1_when_one_did_not_take_it(
+    pitstop: Any, watched: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Takes(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Takes)
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    monkeypatch.setenv("PITSTOP_EGRESS_ALLOW", "localhost")
+    rules = tmp_path / "pitstop-rules.toml"
+    channel = '[[channel]]\nname = "{}"\nkind = "webhook"\nurl = "{}"\n'
+    with rules.open("a") as file:
+        file.write(channel.format("ops", f"http://localhost:{server.server_address[1]}/hook"))
+        file.write(channel.format("walled off", "http://10.255.255.1/hook"))
+    try:
+        ran = pitstop("alerts", "test", "ops", "--store", watched)
+        assert (ran.code, ran.err) == (0, "")
+        assert ran.out.startswith("✓ ops took it in ")
+        ran = pitstop("alerts", "test", "--store", watched, "--json")
+        assert ran.code == 1
+        tested = {one["channel"]: one for one in json.loads(ran.out)["tested"]}
+        assert set(tested["ops"]) == {"channel", "ok", "took_s", "problem"}
+        assert (tested["ops"]["ok"], tested["ops"]["problem"]) == (True, None)
+        assert "egress_allow" in tested["walled off"]["problem"]
+        assert "▲ walled off did not take it" in pitstop("alerts", "test", "walled off", "--store", watched).out
+        assert pitstop("alerts", "test", "nobody", "--store", watched).code == 2
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_a_test_of_no_channel_says_how_to_add_one(pitstop: Any, watched: str) -> None:
+    ran = pitstop("alerts", "test", "--store", watched)
+    assert (ran.code, "pitstop serve" in ran.out) == (1, True)
 
 
 def test_without_a_store_nothing_is_made_and_nothing_is_claimed(pitstop: Any, tmp_path: Path) -> None:
