@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pitstop.model import Batch, Events, PitstopError, Samples, StoreError, SystemClock
 from pitstop.watch import journal
 from pitstop.watch.conditions import KINDS
+from pitstop.watch.groups import TOLD
 from pitstop.watch.incidents import Looked
 from pitstop.watch.ledger import LeaseLostError
 from pitstop.watch.mute import Muting
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping, Sequence
 
     from pitstop.model import Clock, Store
-    from pitstop.model.watching import Incident, Notification
+    from pitstop.model.watching import Incident, Moment, Notification
     from pitstop.watch.groups import Grouping
     from pitstop.watch.ledger import Ledger
     from pitstop.watch.mute import Inhibit, Maintenance
@@ -80,7 +81,7 @@ class Evaluator:
         plan: Callable[[], Plan],
         *,
         sight: Callable[[int, dict[Hashable, object]], Sight] | None = None,
-        put: Callable[[sqlite3.Connection, Notification], object] | None = None,
+        put: Callable[[sqlite3.Connection, Notification], Sequence[int]] = lambda *_: (),
         tend: Callable[..., object] | None = None,
         illustrate: Callable[[Notification, Mapping[str, Rule]], Notification] | None = None,
         gauges: Callable[[int], Mapping[str, float]] = lambda _: {},
@@ -149,7 +150,9 @@ class Evaluator:
         self._stepped_s = now_s
         for at_s, rules in due.items():
             self._looked |= {rule.name: (rule, at_s) for rule in rules}
-        self._looked = {rule.name: self._looked[rule.name] for rule in plan.rules if rule.name in self._looked}
+        names = {rule.name for rule in plan.rules}
+        self._looked = {name: looked for name, looked in self._looked.items() if name in names}
+        self.checked = {name: checked for name, checked in self.checked.items() if name in names}
         self._tell_store(int(max(due, default=now_s)) if due else None)
         return done.notifications
 
@@ -236,11 +239,10 @@ class Evaluator:
         done = done._replace(notifications=told)
         if done.state != before or done.ended or done.moments or told:
             with self._ledger.write(self.holder) as db:
-                journal.save_incidents(db, kept.open, done.state.open, done.ended, done.moments)
+                sent = {one.key: len(self._put(db, one)) for one in told}
+                moments = [(key, addressed(moment, sent)) for key, moment in done.moments]
+                journal.save_incidents(db, kept.open, done.state.open, done.ended, moments)
                 journal.save_groups(db, kept.groups, done.state.groups)
-                for notification in told:
-                    if self._put is not None:
-                        self._put(db, notification)
             self._mark(before, done)
         if now_s - self._forgot_s >= FORGET_S:
             with self._ledger.write(self.holder) as db:
@@ -286,6 +288,14 @@ class Evaluator:
             return
         self._seq += 1
         self._waiting = Events()
+
+
+def addressed(moment: Moment, sent: Mapping[str, int]) -> Moment:
+    """A line of a timeline that has the key of a message, with how many channels take that instead."""
+    if moment.what not in TOLD:
+        return moment
+    number = sent.get(moment.text, 0)
+    return moment._replace(text=f"through {number} channel{'s' * (number != 1)}" if number else "no channel takes it")
 
 
 def closest(rule: Rule, look: Looked) -> tuple[float | None, float | None, str]:

@@ -7,6 +7,7 @@ looked at less often.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import TYPE_CHECKING
 
 from pitstop.model import Rollups, SettingError, Window
@@ -135,12 +136,12 @@ class _Sights:
             del chunks[old]
         for number in range(first, -(-window.end_s // CHUNK_S)):
             if number not in chunks:
-                chunks[number] = read(Window(number * CHUNK_S, (number + 1) * CHUNK_S))
+                rows = read(Window(number * CHUNK_S, (number + 1) * CHUNK_S))
+                chunks[number] = part(rows, sorted(range(len(rows)), key=rows.ts.__getitem__))
             rows = chunks[number]
-            inside = [i for i, ts in enumerate(rows.ts) if window.start_s <= ts < window.end_s]
-            some = part(rows, inside) if len(inside) < len(rows) else rows
-            for mine, more in zip(out.columns(), some.columns(), strict=True):
-                mine.extend(more)  # type: ignore[attr-defined]
+            first_row, last_row = bisect_left(rows.ts, window.start_s), bisect_left(rows.ts, window.end_s)
+            for mine, more in zip(out.columns(), rows.columns(), strict=True):
+                mine.extend(more[first_row:last_row])  # type: ignore[attr-defined]
         return out
 
 

@@ -80,6 +80,7 @@ def test_what_is_slow_for_long_enough_fires_is_told_and_ends(
     assert incident.state == "resolved"
     assert [one.state for one in told] == ["resolved"]  # type: ignore[attr-defined]
     assert [moment.what for moment in moments] == ["fired", "notified", "resolved", "notified of its end"]
+    assert {moment.text for moment in moments[1::2]} == {"no channel takes it"}
 
 
 def test_flapping_is_one_incident_and_few_messages(
@@ -151,6 +152,7 @@ def test_a_burst_of_a_thousand_incidents_is_a_few_messages(
     assert len(found) == 1000
     assert [one.title for one in told] == ["slow (shop): 1 k incidents"]
     assert [one.title for one in watcher.deliveries()] == [told[0].title]
+    assert [one.text for one in watcher.incident(found[7].id)[1]][-1] == "through 1 channel"
 
 
 def test_charts_mark_when_incidents_fire_and_end(
@@ -206,11 +208,22 @@ def test_only_one_of_two_evaluates_and_the_other_goes_on_when_it_ends(
     assert run(other, clock, recorded, int(clock.at_s) + 100, 0.9) == []
     assert (one.evaluator.holds, other.evaluator.holds) == (True, False)
     assert other.evaluator.checked == {}
+    assert [(rule.name, rule.state) for rule in other.rules()] == [("slow", "firing")]
     one.stop()
     run(other, clock, recorded, int(clock.at_s) + 100, 0.9)
 
     assert other.evaluator.holds
     assert len(other.incidents(everything(clock))) == 1
+
+
+def test_rules_that_another_looks_at_are_well_unless_they_fire(
+    watching: Callable[[str], Watcher], recorded: Recorded, clock: Clock
+) -> None:
+    one, other = watching(SLOW), watching(SLOW)
+    assert [rule.state for rule in other.rules()] == ["no data"]
+    run(one, clock, recorded, int(clock.at_s) + 100, 0.1)
+
+    assert [rule.state for rule in other.rules()] == ["ok"]
 
 
 def test_who_lost_the_lease_writes_nothing(

@@ -92,6 +92,19 @@ def test_it_is_missed_at_an_hour_at_which_it_is_never_silent(
     assert look(recorded.store, midnight_s + 11 * HOUR_S + 600, kind="no_data")[0].hot
 
 
+def test_a_route_that_falls_silent_is_missed_where_the_rule_is_about_it(
+    look: Callable[..., list[Reading]], recorded: Recorded, clock: Clock
+) -> None:
+    end_s = int(clock.at_s)
+    for ts in range(end_s - 2 * HOUR_S, end_s + 600, 60):
+        recorded.add(ts, [0.1] * 10, route="GET /a")
+        if ts < end_s:
+            recorded.add(ts, [0.1] * 10, route="POST /pay")
+    found = [look(recorded.store, end_s + 600, kind="no_data", routes=routes)[0].hot for routes in ("POST *", "GET *")]
+
+    assert found == [True, False]
+
+
 def test_only_the_services_of_the_rule_are_missed(
     look: Callable[..., list[Reading]], recorded: Recorded, clock: Clock
 ) -> None:
