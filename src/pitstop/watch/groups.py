@@ -148,7 +148,7 @@ def message(
         value=worst.value,
         limit=worst.limit,
         unit=worst.unit,
-        url=f"{public_url.rstrip('/')}/alerts" + (f"?incident={worst.id}" if worst.id else "") if public_url else "",
+        url=f"{public_url.rstrip('/')}/{f'alert?id={worst.id}' if worst.id else 'alerts'}" if public_url else "",
     )
 
 
