@@ -98,6 +98,44 @@ def test_a_silence_begins_and_ends_and_a_foolish_one_is_refused(watched: Dashboa
             assert (answer.status_code, answer.json()["error"]["code"]) == (422, "bad_value")
 
 
+def test_objectives_have_their_exact_counts_and_their_burn_down_when_asked(watched: Dashboard) -> None:
+    with watched.client() as client:
+        found = {one["name"]: one for one in client.get("/api/v1/slos").json()}
+        work = found["checkouts work"]
+        assert (work["good"], work["total"], work["labels"], work["points"]) == (
+            14_040,
+            14_400,
+            {"service": "shop"},
+            [],
+        )
+        assert work["budget_left"] == pytest.approx(1 - 0.025 / 0.01)
+        assert [one["long_s"] for one in work["burns"]] == [3600, 21_600, 86_400, 259_200]
+        points = client.get("/api/v1/slos?points=true&service=shop").json()[0]["points"]
+        assert points[-1][1] == pytest.approx(work["budget_left"])
+        assert client.get("/api/v1/slos?service=another").json() == []
+
+
+def test_components_and_heartbeats(watched: Dashboard, token: dict[str, str]) -> None:
+    with watched.client(signed_in=False) as client:
+        client.headers.update(token)
+        found = {one["name"]: one["state"] for one in client.get("/api/v1/components").json()}
+        assert found["store"] == "ok"
+        assert found["channel walled off"] in {"degraded", "ok"}
+        assert client.post("/api/v1/heartbeats", params={"name": "nightly"}).json() == {"done": True}
+        assert client.post("/api/v1/heartbeats").status_code == 422
+
+
+def test_a_message_links_to_the_page_of_its_alert(watched: Dashboard) -> None:
+    watched.watches.until(lambda: any(b"checkouts fail" in body for body in watched.provider.got))
+    told = next(body for body in watched.provider.got if b"answers are slow" in body and b"resolved" in body)
+    with watched.client() as client:
+        ident = alerts(client)["answers are slow"]["id"]
+        assert f'"{watched.watches.PUBLIC_URL}/alert?id={ident}"'.encode() in told
+        page = client.get(f"/alert?id={ident}")
+        assert page.status_code == 200
+        assert "answers are slow" in page.text
+
+
 @pytest.mark.parametrize("kind", EXAMPLES)
 def test_every_example_of_the_editor_is_a_rule_as_it_stands(
     watched: Dashboard, token: dict[str, str], kind: str

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pitstop.model import Store
 
 XSS = '"><img src=x onerror=window.canary=1><script>window.canary=2</script>{{7*7}}'
+PUBLIC_URL = "https://shop.example/performance"
 LONG = "a rule whose name says " + "very much " * 9 + "indeed"
 SPAN_S, STEP_S, LOOK_S = 7200, 10, 30
 SLOW_S = (-4800, -3600)  # before now: one route was slow
@@ -201,7 +202,12 @@ def watching(store: Store, folder: Path) -> Iterator[tuple[Watcher, Provider]]:
     rules = folder / "pitstop-rules.toml"
     rules.write_text(RULES + CHANNELS.format(url=provider.url))
     watcher = Watcher(
-        store, Ledger(folder / "pitstop.watch.db"), rules_path=rules, clock=clock, egress_allow=("localhost",)
+        store,
+        Ledger(folder / "pitstop.watch.db"),
+        rules_path=rules,
+        clock=clock,
+        public_url=PUBLIC_URL,
+        egress_allow=("localhost",),
     )
     now = int(time.time())
     for at_s in range(now - SPAN_S, now, LOOK_S):
