@@ -102,12 +102,10 @@ def test_objectives_have_their_counts_and_their_burn_down_when_asked(watched: Da
     with watched.client() as client:
         found = {one["name"]: one for one in client.get("/api/v1/slos").json()}
         work = found["checkouts work"]
-        assert (work["good"], work["total"], work["labels"], work["points"]) == (
-            14_040,
-            14_400,
-            {"service": "shop"},
-            [],
-        )
+        assert work["labels"] == {"slo": "checkouts work", "service": "shop"}
+        assert work["total"] == pytest.approx(14_400, abs=6 * 22), "what is of this minute is not in it yet"
+        assert work["total"] - work["good"] == pytest.approx(360, abs=6 * 4)
+        assert work["points"] == []
         assert work["budget_left"] == pytest.approx(1 - (1 - work["good"] / work["total"]) / 0.01)
         assert [one["long_s"] for one in work["burns"]] == [3600, 21_600, 86_400, 259_200]
         points = client.get("/api/v1/slos?points=true&service=shop").json()[0]["points"]
