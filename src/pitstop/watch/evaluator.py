@@ -91,6 +91,7 @@ class Evaluator:
         self.holder = f"watch:{os.getpid()}:{secrets.token_hex(4)}"
         self.checked: dict[str, Checked] = {}
         self.problem = ""
+        self.unmarked = 0  # incidents that charts will not mark: the store did not take so many
         self._store = store
         self._ledger = ledger
         self._plan = plan
@@ -262,6 +263,7 @@ class Evaluator:
     def _event(self, ts_s: float, incident: Incident, what: str) -> None:
         events = self._waiting
         if len(events) >= MOST_WAITING:
+            self.unmarked += 1
             return
         events.ts.append(int(ts_s))
         events.service.append(incident.labels.get("service", ""))
@@ -284,7 +286,8 @@ class Evaluator:
         try:
             self._store.append(Batch(self.holder, self._seq, samples=samples, events=self._waiting))
         except StoreError as error:
-            _log.info("pitstop: alerts are marked on charts later: %s", error)
+            lost = f", {self.unmarked} not at all" if self.unmarked else ""
+            _log.info("pitstop: %d alerts are marked on charts later%s: %s", len(self._waiting), lost, error)
             return
         self._seq += 1
         self._waiting = Events()

@@ -148,8 +148,15 @@ def message(
         value=worst.value,
         limit=worst.limit,
         unit=worst.unit,
-        url=f"{public_url.rstrip('/')}/{f'alert?id={worst.id}' if worst.id else 'alerts'}" if public_url else "",
+        url=_address(public_url, worst.id),
     )
+
+
+def _address(public_url: str, ident: int) -> str:
+    """The page of the incident, or of all where it has no number yet."""
+    if not public_url:
+        return ""
+    return f"{public_url.rstrip('/')}/{f'alert?id={ident}' if ident else 'alerts'}"
 
 
 def detail(incident: Incident) -> str:
