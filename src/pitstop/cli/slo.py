@@ -74,7 +74,7 @@ def print_slos(states: Sequence[SloState]) -> None:
     )
     for state in states:
         lasts_s = state.runs_out_s if (state.budget_left or 0) > 0 else None
-        if state.state == FIRING or lasts_s is not None:
+        if state.state == FIRING or (lasts_s is not None and (_rate(state) or 0) > 1):
             out = "" if lasts_s is None else f" It is spent at {units.time_text(lasts_s)} at this rate."
             terminal.say(f"{'▲' if state.state == FIRING else '!'} {_name(state)}: {state.summary}{out}")
 
@@ -91,12 +91,15 @@ def _name(state: SloState) -> str:
     return state.name if not service or service in state.name else f"{state.name} · {service}"
 
 
+def _rate(state: SloState) -> float | None:
+    """How fast it burns over the shortest of the long windows, an hour unless configured otherwise."""
+    return min(state.burns, key=lambda burn: burn.long_s).long_rate if state.burns else None
+
+
 def _burns(state: SloState) -> str:
     from pitstop.analyze import units  # noqa: PLC0415
 
-    if not state.burns:
-        return units.NO_DATA
-    rate = min(state.burns, key=lambda burn: burn.long_s).long_rate
+    rate = _rate(state)
     return units.NO_DATA if rate is None else f"×{units.figures(rate, 2)}"
 
 

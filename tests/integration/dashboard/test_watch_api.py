@@ -6,8 +6,10 @@ import logging
 import time
 from typing import Any
 
+import httpx
 import pytest
 
+from pitstop.dashboard import Keyring, create_app
 from pitstop.dashboard.pages.rule_examples import EXAMPLES
 
 Dashboard = Any  # the fixture of conftest.py, which cannot be imported
@@ -189,6 +191,30 @@ def test_a_session_changes_nothing_without_its_csrf_token(watched: Dashboard) ->
         for method, path, body in changes:
             answer = client.request(method, path, json=body)
             assert (answer.status_code, answer.json()["error"]["code"]) == (403, "csrf"), path
+
+
+def test_a_dashboard_that_only_reads_tests_rules_and_changes_nothing(watched: Dashboard, serving: Any) -> None:
+    keyring = Keyring()
+    header = {"authorization": f"Bearer {keyring.add_token('ann')}"}
+    app = create_app(watched.store, auth=keyring, watch=watched.watcher, writable=False)
+    with serving(app) as url, httpx.Client(base_url=url, headers=header) as client:
+        assert client.post("/api/v1/rules/check", json={"text": RULE.format(name="x")}).json()["problem"] == ""
+        replay = client.post("/api/v1/rules/test?last=1h", json={"text": "checkouts fail"}).json()
+        assert [one["rule"] for one in replay["incidents"]] == ["checkouts fail"]
+        for method, path, body in (
+            ("POST", "rules", {"text": RULE.format(name="x")}),
+            ("POST", "silences", {"matches": {"a": "b"}, "why": "x", "end_s": time.time() + 60}),
+            ("POST", "channels/test", {}),
+            ("DELETE", "deliveries?id=1", None),
+        ):
+            answer = client.request(method, f"/api/v1/{path}", json=body)
+            assert (answer.status_code, answer.json()["error"]["code"]) == (403, "read_only"), path
+        cookie, _ = keyring.open_session("admin")
+        for path in ("/alerts?last=6h", "/rules", "/rule?name=checkouts%20fail", "/channels"):
+            text = client.get(path, headers={"authorization": "", "cookie": f"pitstop_session={cookie}"}).text
+            assert "checkouts fail" in text or path == "/channels"
+            assert "data-send" not in text, f"{path} offers no change"
+            assert 'data-act="silence"' not in text
 
 
 def test_where_nobody_watches_the_api_says_what_to_type(dashboard: Dashboard) -> None:
