@@ -218,6 +218,8 @@ class Evaluator:
         self.checked[rule.name] = Checked(at_s, took_s, value, limit, unit, problem)
 
     def _write(self, plan: Plan, looks: Sequence[Looked], now_s: float) -> Stepped:
+        if not self._hold():  # looking took longer than the lease, and another goes on
+            raise LeaseLostError(f"{self.holder} was too slow and no longer watches")
         with self._ledger.read() as db:
             kept = journal.load(db, now_s)
         before = State(kept.open, kept.ended, kept.groups)

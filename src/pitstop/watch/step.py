@@ -47,7 +47,7 @@ def step(
     public_url: str = "",
 ) -> Stepped:
     """What follows from `looks`, and from the time that has passed: silences end, groups become due."""
-    followed = follow(before.open, looks, known)
+    followed = follow(before.open, looks, known, now_s)
     opened, muted = mute(followed.open, muting or Muting(), now_s)
     ended = {**before.ended, **{incident.key: incident for incident in followed.ended}}
     firing = [one.incident for one in opened.values() if one.incident.state == FIRING]

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from pitstop.model import NotFoundError, SettingError, Window
 from pitstop.watch import evaluator
+from pitstop.watch.evaluator import Evaluator
 from pitstop.watch.ledger import LeaseLostError
 from pitstop.watch.shelf import Shelf
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from conftest import Clock, Recorded
 
@@ -237,6 +240,44 @@ def test_who_lost_the_lease_writes_nothing(
         run(watcher, clock, recorded, int(clock.at_s) + 600, 0.9)
 
     assert watcher.incidents(everything(clock)) == []
+
+
+def test_who_looks_for_longer_than_the_lease_writes_if_nobody_has_taken_it(
+    watching: Callable[[str], Watcher], recorded: Recorded, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watcher = watching(SLOW.replace('for = "1m"', ""))
+    recorded.add(START_S - 20, [0.9] * 5)
+    clock.at_s += 10
+    look = Evaluator._look
+
+    def slowly(self: Evaluator, *arguments: object) -> object:
+        with watcher.ledger.write() as db:
+            db.execute("UPDATE lease SET until_s = 1")
+        self._renewed_s -= 60
+        return look(self, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Evaluator, "_look", slowly)
+    watcher.evaluator.tick()
+    assert [one.state for one in watcher.incidents(everything(clock))] == ["firing"]
+    clock.at_s += 30
+    monkeypatch.setattr(watcher.ledger, "lease", lambda *_: False)
+    watcher.evaluator._renewed_s = time.monotonic()
+    with pytest.raises(LeaseLostError, match="was too slow"):
+        watcher.evaluator.tick()
+    assert not watcher.evaluator.holds
+
+
+def test_incidents_end_with_the_last_rule(
+    watching: Callable[[str], Watcher], recorded: Recorded, clock: Clock, tmp_path: Path
+) -> None:
+    watcher = watching(SLOW)
+    run(watcher, clock, recorded, int(clock.at_s) + 300, 0.9)
+    (tmp_path / "pitstop-rules.toml").write_text("defaults = false")
+    clock.at_s += 5
+    watcher.evaluator.tick()
+    [incident] = watcher.incidents(everything(clock))
+
+    assert (incident.state, incident.ended_s) == ("resolved", clock.at_s)
 
 
 def test_it_runs_in_a_thread_says_so_and_ends(

@@ -38,6 +38,7 @@ _FILES = frozenset(
 )
 _SCHEME = re.compile(r"[a-z][a-z0-9]{1,20}", re.ASCII)
 _SHORTEST_SECRET = 3
+_MOST_HALF_SENT = 1000  # messages of which some recipients are remembered to have them
 _TYPES = {PAGE: "failure", TICKET: "warning"}
 
 
@@ -63,6 +64,7 @@ class Apprise:
         self._url = url
         self._allow = list(egress_allow)
         self._wire: socket.socket | None = None
+        self._reached: dict[str, list[str]] = {}  # by delivery: which of several recipients have it already
 
     def send(self, notification: Notification, delivery: str, timeout_s: float) -> None:
         """One message, its chart with it where the service takes pictures. Raises SendError."""
@@ -76,6 +78,7 @@ class Apprise:
             "type": _TYPES.get(note.severity, "info") if note.state == FIRING else _calm(note.state),
             "key": note.key,
             "delivery": delivery,
+            "reached": self._reached.get(delivery, []),
             "chart": to_json(note) if note.points else "",
             "timeout_s": timeout_s,
         }
@@ -87,7 +90,7 @@ class Apprise:
             raise SendError(f"sending was broken off: {type(error).__name__}") from None
         finally:
             self.close()
-        self._judge(answer)
+        self._judge(answer, delivery)
 
     def close(self) -> None:
         """End the process that sends, whatever it does: it ends when nobody waits for its answer."""
@@ -106,9 +109,15 @@ class Apprise:
             raise ValueError("no answer")  # noqa: TRY004  whatever it is, it is none
         return answer
 
-    def _judge(self, answer: dict[str, object]) -> None:
+    def _judge(self, answer: dict[str, object], delivery: str) -> None:
+        self._reached.pop(delivery, None)
         if answer.get("ok") is True:
             return
+        reached = answer.get("reached")
+        if isinstance(reached, list) and reached:
+            self._reached[delivery] = reached
+            if len(self._reached) > _MOST_HALF_SENT:
+                self._reached.pop(next(iter(self._reached)))
         status, problem = answer.get("status"), str(answer.get("problem") or "")
         if isinstance(status, int) and not problem:
             after = answer.get("retry_after")

@@ -11,6 +11,7 @@ the provider's: those repeat addresses, and addresses have tokens in them.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import logging
 import os
@@ -93,7 +94,8 @@ class Child:
     def send(self, request: dict[str, Any]) -> dict[str, object]:
         """One message; what came of it."""
         self.seen = seen = Seen()
-        service = self._service(request)
+        reached = set(request["reached"])
+        service = self._service(request, reached)
         if service is None:
             return {
                 "ok": False,
@@ -111,15 +113,17 @@ class Child:
             "ok": False,
             "problem": seen.problem,
             "final": seen.final,
+            "reached": sorted(reached),
             "status": seen.status,
             "retry_after": seen.retry_after,
         }
 
-    def _service(self, request: dict[str, Any]) -> Any:
+    def _service(self, request: dict[str, Any], reached: set[str]) -> Any:
         service = self._apprise.Apprise.instantiate(request["url"], asset=self._asset)
         if service is None or not service.enabled:
             return None
         keyed(service, request["key"], request["delivery"])
+        _remembering(service, reached)
         if "overflow=" not in request["url"]:  # a service that refuses long messages gets its beginning
             service.overflow_mode = self._apprise.OverflowMode.TRUNCATE
         return service
@@ -203,6 +207,24 @@ def _picture(note: str) -> bytes:
     if not note:
         return b""
     return chart_png(from_json(note))
+
+
+def _remembering(service: Any, reached: set[str]) -> None:
+    """Let `service` pass over the recipients in `reached` and add those that took the message.
+
+    Apprise does that within one try only.
+    """
+
+    def digest(key: object, per_message: bool) -> str:
+        return hashlib.sha256(repr(service._slot(key, per_message)).encode()).hexdigest()[:32]  # noqa: SLF001
+
+    def mark(key: object, per_message: bool = False) -> None:
+        reached.add(digest(key, per_message))
+
+    def known(key: object, per_message: bool = False) -> bool:
+        return digest(key, per_message) in reached
+
+    service.mark_delivered, service.is_delivered = mark, known
 
 
 def keyed(service: Any, key: str, delivery: str) -> None:
