@@ -107,11 +107,13 @@ def test_the_bar_of_a_budget_says_how_much_is_left_in_colour_too() -> None:
 
 
 def test_alerts_lead_the_marks_of_a_chart_and_bear_their_sign() -> None:
-    events = Events([5, 5, 9], ["shop"] * 3, ["deploy", "alert", "start"], ["v2", "slow fires", ""])
+    kinds = ["deploy", "alert", "start", "deploy"]
+    events = Events([5, 5, 9, 12], ["shop"] * 4, kinds, ["v2", "slow fires", "", "v3"])
 
     assert charts.marks(events) == [
-        {"ts": 5, "text": "▲ slow fires and 1 more", "alert": True},
-        {"ts": 9, "text": "start", "alert": False},
+        {"ts": 5, "text": "▲ slow fires and 1 more", "alert": True, "minor": False},
+        {"ts": 9, "text": "start", "alert": False, "minor": True},
+        {"ts": 12, "text": "v3", "alert": False, "minor": False},
     ]
 
 

@@ -56,8 +56,8 @@ def test_events_of_one_second_are_one_line() -> None:
         events.kind.append("start")
         events.text.append(text)
     assert marks(events) == [
-        {"ts": 3, "text": "a", "alert": False},
-        {"ts": 5, "text": "b and 1 more", "alert": False},
+        {"ts": 3, "text": "a", "alert": False, "minor": True},
+        {"ts": 5, "text": "b and 1 more", "alert": False, "minor": True},
     ]
 
 
