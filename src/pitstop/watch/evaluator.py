@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pitstop.model import Batch, Events, PitstopError, Samples, StoreError, SystemClock
 from pitstop.watch import journal
 from pitstop.watch.conditions import KINDS
+from pitstop.watch.gauges import WORKER
 from pitstop.watch.groups import TOLD
 from pitstop.watch.incidents import Looked
 from pitstop.watch.ledger import LeaseLostError
@@ -106,6 +107,7 @@ class Evaluator:
         self._looked: dict[str, tuple[Rule, float]] = {}
         self._renewed_s = self._stepped_s = self._forgot_s = float("-inf")
         self._waiting = Events()
+        self._untaken: Batch | None = None
         self._seq = 0
         self._end = threading.Event()
         self._thread: threading.Thread | None = None
@@ -275,24 +277,30 @@ class Evaluator:
         )
 
     def _tell_store(self, at_s: int | None) -> None:
-        """Events, and the figures of this machine, so that a replay has them; the store may be unavailable."""
+        """Events, and the figures of this machine, so that a replay has them.
+
+        What the store does not take is kept and offered again unchanged, before anything else.
+        """
         samples = Samples()
         for name, value in self._gauges(at_s).items() if at_s is not None else ():
             samples.ts.append(at_s or 0)
             samples.service.append("")
-            samples.worker.append("watch")
+            samples.worker.append(WORKER)
             samples.name.append(name)
             samples.value.append(value)
-        if not len(self._waiting) and not len(samples):
-            return
         try:
-            self._store.append(Batch(self.holder, self._seq, samples=samples, events=self._waiting))
+            if self._untaken is not None:
+                self._store.append(self._untaken)
+                self._untaken = None
+            if len(self._waiting) or len(samples):
+                self._untaken = Batch(self.holder, self._seq, samples=samples, events=self._waiting)
+                self._seq += 1
+                self._waiting = Events()
+                self._store.append(self._untaken)
+                self._untaken = None
         except StoreError as error:
             lost = f", {self.unmarked} not at all" if self.unmarked else ""
-            _log.info("pitstop: %d alerts are marked on charts later%s: %s", len(self._waiting), lost, error)
-            return
-        self._seq += 1
-        self._waiting = Events()
+            _log.info("pitstop: alerts are marked on charts later%s: %s", lost, error)
 
 
 def addressed(moment: Moment, sent: Mapping[str, int]) -> Moment:

@@ -53,5 +53,6 @@ def step(
     firing = [one.incident for one in opened.values() if one.incident.state == FIRING]
     grouped = group(before.groups, firing, ended, grouping or Grouping(), now_s, public_url)
     told = {key for one in grouped.groups.values() for key in one.told}
-    state = State(opened, {key: one for key, one in ended.items() if key in told and key not in opened}, grouped.groups)
+    untold = told - {incident.key for incident in firing}  # what is pending again may yet be forgotten
+    state = State(opened, {key: ended[key] for key in untold if key in ended}, grouped.groups)
     return Stepped(state, followed.ended, grouped.notifications, [*followed.moments, *muted, *grouped.moments])

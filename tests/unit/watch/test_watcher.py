@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pitstop.model import NotFoundError, SettingError, Window
+from pitstop.model import Batch, NotFoundError, SettingError, StoreUnavailableError, Window
 from pitstop.watch import evaluator
-from pitstop.watch.evaluator import Evaluator
+from pitstop.watch.evaluator import Evaluator, Plan
 from pitstop.watch.ledger import LeaseLostError
 from pitstop.watch.shelf import Shelf
 
@@ -98,6 +98,20 @@ def test_flapping_is_one_incident_and_few_messages(
 
     assert incident.state == "firing"
     assert len(told) == 1
+
+
+def test_an_end_is_told_though_it_is_pending_again(
+    watching: Callable[[str], Watcher], recorded: Recorded, clock: Clock
+) -> None:
+    watcher = watching(SLOW.replace('for = "1m"', 'for = "2m"'))
+    start_s = int(clock.at_s)
+    told = run(watcher, clock, recorded, start_s + 240, 0.9)
+    told += run(watcher, clock, recorded, start_s + 430, 0.1)
+    assert watcher.incidents(everything(clock), state="resolved")
+    told += run(watcher, clock, recorded, start_s + 440, 0.9)
+    told += run(watcher, clock, recorded, start_s + 900, 0.1)
+
+    assert [one.state for one in told] == ["firing", "resolved"]  # type: ignore[attr-defined]
 
 
 def test_incidents_silences_and_who_looks_after_them_survive_a_restart(
@@ -201,6 +215,52 @@ def test_what_cannot_be_read_changes_nothing_and_is_shown(
 
     assert incident.state == "firing"
     assert "is closed" in watcher.evaluator.checked["slow"].problem
+
+
+def test_what_the_store_does_not_take_is_marked_on_charts_later_and_once(
+    watching: Callable[[str], Watcher], recorded: Recorded, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watcher = watching(SLOW)
+    for ts in range(START_S, START_S + 300, 10):
+        recorded.add(ts, [0.9] * 10)
+    append, left = recorded.store.append, [2]
+
+    def written_but_not_said(batch: Batch) -> None:
+        append(batch)
+        if len(batch.events) and left[0]:
+            left[0] -= 1
+            raise StoreUnavailableError("the answer was lost")
+
+    monkeypatch.setattr(recorded.store, "append", written_but_not_said)
+    for _ in range(30):
+        clock.at_s += 10
+        watcher.evaluator.tick()
+
+    assert left == [0]
+    assert len(recorded.store.events(everything(clock))) == 1
+
+
+def test_a_thread_that_lost_its_lease_waits_for_it_again_and_says_what_else_is_wrong(
+    watching: Callable[[str], Watcher], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluator, "TICK_S", 0.01)
+    watcher = watching(SLOW)
+    faults: list[Exception] = [StoreUnavailableError("locked"), LeaseLostError("gone")]
+    seen: list[tuple[str, bool]] = []
+
+    def plan(_: Shelf) -> Plan:
+        seen.append((watcher.evaluator.problem, watcher.evaluator.holds))
+        if faults:
+            raise faults.pop(0)
+        return Plan()
+
+    monkeypatch.setattr(Shelf, "plan", plan)
+    watcher.start()
+    while len(seen) < 2 or watcher.evaluator.problem:
+        threading.Event().wait(0.01)
+    assert seen[0] == ("", True)
+    assert seen[1] == ("locked", True)
+    assert watcher.stop()
 
 
 def test_only_one_of_two_evaluates_and_the_other_goes_on_when_it_ends(
