@@ -213,6 +213,12 @@ class Evaluator:
             except PitstopError as error:  # what cannot be read changes nothing
                 self._note(rule, at_s, time.perf_counter() - began, str(error))
                 continue
+            except Exception as error:  # noqa: BLE001  a fault of ours in one rule must not blind all others
+                known = self.checked.get(rule.name)
+                if known is None or known.problem != repr(error):
+                    _log.exception("pitstop: the rule '%s' failed in itself", rule.name)
+                self._note(rule, at_s, time.perf_counter() - began, repr(error))
+                continue
             looks.append(look)
             self._note(rule, at_s, time.perf_counter() - began, "", look)
         return looks

@@ -10,6 +10,7 @@ import pytest
 
 from pitstop.model import Batch, NotFoundError, SettingError, StoreUnavailableError, Window
 from pitstop.watch import evaluator
+from pitstop.watch.conditions import KINDS
 from pitstop.watch.evaluator import Evaluator, Plan
 from pitstop.watch.ledger import LeaseLostError
 from pitstop.watch.shelf import Shelf
@@ -220,6 +221,19 @@ def test_a_page_about_an_objective_has_the_course_of_its_burn_rate(
     assert rates[0] == 0
     assert rates[-1] == pytest.approx(page.value)
     assert (page.limit, page.unit) == (6, "×")  # the pair of windows that burns most for its factor
+
+
+def test_a_fault_of_ours_in_one_rule_does_not_blind_the_others(
+    watching: Callable[[str], Watcher], recorded: Recorded, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watcher = watching(SLOW + '[[rule]]\nname = "broken"\nkind = "log"\n')
+    monkeypatch.setitem(KINDS, "log", KINDS["log"]._replace(read=lambda *_: 1 / 0))
+    run(watcher, clock, recorded, int(clock.at_s) + 200, 0.9)
+    problems = {rule.name: rule.problem for rule in watcher.rules()}
+
+    assert [one.rule for one in watcher.incidents(everything(clock))] == ["slow"]
+    assert "ZeroDivisionError" in problems["broken"]
+    assert not problems["slow"]
 
 
 def test_charts_of_a_burst_take_no_longer_than_they_may(
