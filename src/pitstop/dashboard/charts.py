@@ -6,15 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 from pitstop.analyze.units import bytes_text, count_text, duration_text, figures, rate_text, ratio_text
 from pitstop.dashboard.kinds import OWN, kind_of
+from pitstop.dashboard.states import measure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from pitstop.analyze import Breakdown, BreakdownTrend, Heatmap, TraceHistogram, Trend
     from pitstop.analyze.runtime import Gauge
-    from pitstop.model import Events
+    from pitstop.model import Events, Window
 
 _FIGURES = 5  # of a value on its way to a pixel
+ALERT = "alert"  # the kind of event that whoever watches writes
+LEADING = (ALERT, "deploy")  # what is named first where many things happen at once
 MOST_EVENTS = 40  # labelled lines in one chart; the newest are kept
 
 
@@ -146,17 +149,48 @@ def gauges(lines: Sequence[tuple[str, Gauge]], unit: str, colors: tuple[str, ...
     return {"kind": "lines", "unit": unit, "step_s": step_s, "lines": shown, "summary": summary or "no data"}
 
 
+def limited(
+    points: Sequence[tuple[int, float | None]],
+    limit: float | None,
+    unit: str,
+    *,
+    name: str,
+    limit_name: str,
+    window: Window | None = None,
+) -> dict[str, Any]:
+    """One value over time, with its limit as a line. `window`: where the chart shows another span than its page."""
+    return {
+        "kind": "limited",
+        "ts": [ts for ts, _ in points],
+        "values": _short(value for _, value in points),
+        "limit": limit,
+        "unit": unit,
+        "name": name,
+        "limit_name": limit_name,
+        "spans": [],
+        "window": window,
+        "summary": _summary(name, [value for _, value in points], lambda value: measure(value, unit)),
+    }
+
+
 def marks(events: Events) -> list[dict[str, Any]]:
-    """Deploys, starts and the like as thin labelled lines. What happened in one second is one line."""
-    found: dict[int, list[str]] = {}
+    """Deploys, alerts and the like as thin labelled lines. What happened in one second is one line.
+
+    `alert` bears the sign of one; `minor` gives way where labels have no room.
+    """
+    found: dict[int, list[tuple[int, str]]] = {}
     for ts, kind, text in zip(events.ts, events.kind, events.text, strict=True):
-        label = text or kind
-        if label not in found.setdefault(ts, []):
-            found[ts].append(label)
-    return [
-        {"ts": ts, "text": texts[0] + (f" and {len(texts) - 1} more" if len(texts) > 1 else "")}
-        for ts, texts in sorted(found.items())[-MOST_EVENTS:]
-    ]
+        rank = LEADING.index(kind) if kind in LEADING else len(LEADING)
+        line = (rank, f"▲ {text or kind}" if kind == ALERT else text or kind)
+        if line not in found.setdefault(ts, []):
+            found[ts].append(line)
+    made = []
+    for ts in sorted(found)[-MOST_EVENTS:]:
+        lines = sorted(found[ts], key=lambda line: line[0])
+        more = f" and {len(lines) - 1} more" if len(lines) > 1 else ""
+        first = lines[0][0]
+        made.append({"ts": ts, "text": lines[0][1] + more, "alert": first == 0, "minor": first == len(LEADING)})
+    return made
 
 
 def _short(values: Iterable[float | None]) -> list[float | None]:

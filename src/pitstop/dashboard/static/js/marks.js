@@ -19,7 +19,7 @@ export function labels(marks, [from, to], widthPx) {
       const [start, end] = late ? [ts - length, ts] : [ts, ts + length];
       if (start < from || end > to || taken[row].some(([a, b]) => start < b && a < end)) continue;
       taken[row].push([start, end]);
-      const y = 2 + row * ROW_PX;
+      const y = 2 - row * ROW_PX; // from the upper end of the line, upwards
       found[i] = { show: true, formatter: cutMiddle(text, LABEL_CHARS), position: "insideEndTop", rotate: 0, align: late ? "right" : "left", distance: late ? [4, y] : [-4, y], fontSize: 11 };
     }
   }
