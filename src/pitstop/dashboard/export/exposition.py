@@ -1,0 +1,104 @@
+"""Everything that there is to export, made in the thread of whoever asks, at most once a second for all of them."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from pitstop.dashboard.export.facts import Facts, Ourselves
+from pitstop.dashboard.export.protobuf import PROTOBUF_TYPE, write_protobuf
+from pitstop.dashboard.export.registry import exporters
+from pitstop.dashboard.export.text import OPENMETRICS_TYPE, TEXT_TYPE, write_openmetrics, write_text
+from pitstop.dashboard.export.totals import Totals
+from pitstop.dashboard.export.totals_file import TotalsFile
+from pitstop.model import StoreError
+from pitstop.store import beside
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+
+    from pitstop.dashboard.export.family import Family
+    from pitstop.model import Clock, Store
+    from pitstop.model.watching import Watch
+
+KEPT_S = 1.0  # several Prometheus servers, or one that retries, cost what one does
+_log = logging.getLogger("pitstop")
+
+WRITERS: dict[str, Callable[[Iterable[Family]], Iterator[str] | Iterator[bytes]]] = {
+    TEXT_TYPE: write_text,
+    OPENMETRICS_TYPE: write_openmetrics,
+    PROTOBUF_TYPE: write_protobuf,
+}
+
+
+def totals_path(store_url: str) -> Path | None:
+    """Where totals are kept: ``pitstop.totals.db`` beside ``pitstop.db``; None for a store in memory."""
+    return beside(store_url, "totals")
+
+
+class Exposition:
+    """The families of `store`, and of `watch` where somebody watches. Any thread.
+
+    `writable` false leaves the file of totals as it is. `retention_s` is the store's.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        watch: Watch | None = None,
+        *,
+        writable: bool = True,
+        retention_s: int | None = None,
+    ) -> None:
+        path = totals_path(store.url)
+        self.file = TotalsFile(path) if path else None
+        self.watch = watch
+        self.ourselves = Ourselves()
+        self._store = store
+        self._clock = clock
+        self._totals = Totals(store, self.file, writable=writable, retention_s=retention_s)
+        self._lock = threading.Lock()
+        self._kept: dict[str, tuple[float, bytes]] = {}
+
+    def body(self, content_type: str) -> bytes:
+        """The exposition in the form of `content_type`, one of WRITERS. Raises StoreError."""
+        with self._lock:
+            now_s = self._clock.monotonic_ns() / 1e9
+            until_s, body = self._kept.get(content_type, (float("-inf"), b""))
+            if now_s >= until_s:
+                began_s = time.perf_counter()
+                pieces = WRITERS[content_type](self.families())
+                body = b"".join(_encoded(piece) for piece in pieces)
+                self._note(body, time.perf_counter() - began_s, content_type)
+                self._kept[content_type] = (self._clock.monotonic_ns() / 1e9 + KEPT_S, body)
+            return body
+
+    def families(self) -> Iterator[Family]:
+        """Every family of every exporter; one that fails is left out, and counted. Raises StoreError at once."""
+        now_s = self._clock.now_s()
+        facts = Facts(self._store, self._totals.read(now_s), now_s, self.watch, self.ourselves)
+        for name, make in exporters():
+            try:
+                yield from make(facts)
+            except StoreError:
+                raise
+            except Exception:  # noqa: BLE001  one exporter must not cost the figures of the others
+                _log.exception("pitstop: the exporter '%s' failed and is left out", name)
+                failures = {**self.ourselves.failures, name: self.ourselves.failures.get(name, 0) + 1}
+                self.ourselves = self.ourselves._replace(failures=failures)
+
+    def _note(self, body: bytes, took_s: float, content_type: str) -> None:
+        samples = self.ourselves.samples
+        if content_type != PROTOBUF_TYPE:
+            samples = body.count(b"\n") - body.count(b"\n#") - 1
+        self.ourselves = self.ourselves._replace(
+            took_s=took_s, size_bytes=len(body), samples=samples, scrapes=self.ourselves.scrapes + 1
+        )
+
+
+def _encoded(piece: str | bytes) -> bytes:
+    return piece if isinstance(piece, bytes) else piece.encode("utf-8", "replace")
