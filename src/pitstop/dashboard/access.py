@@ -60,16 +60,23 @@ def api_reader(request: Request) -> Session:
     return session
 
 
-def api_changer(request: Request, session: Annotated[Session, Depends(api_reader)]) -> Session:
-    """Whoever may change something: an API token, or a session with its CSRF token from a page of ours."""
+def api_sender(request: Request, session: Annotated[Session, Depends(api_reader)]) -> Session:
+    """Whoever may send something to work on: an API token, or a session with its CSRF token from a page of ours."""
     if not session.by_token:
         check_origin(request)
         if not hmac.compare_digest(request.headers.get(CSRF_HEADER, "").encode(), session.csrf.encode()):
             raise RefusalError(
                 403, "csrf", f"the {CSRF_HEADER} header is missing or stale", next_step="reload the page and try again"
             )
+    return session
+
+
+def api_changer(request: Request, session: Annotated[Session, Depends(api_sender)]) -> Session:
+    """Whoever may change something: as `api_sender`, where the dashboard does not only read."""
     if not desk_of(request).writable:
-        raise RefusalError(403, "read_only", "this dashboard only reads", next_step="use pitstop storage on the host")
+        raise RefusalError(
+            403, "read_only", "this dashboard only reads", next_step="use the command pitstop on the host"
+        )
     return session
 
 

@@ -92,39 +92,39 @@ class Answers:
 
     def overview(self, view: View) -> OverviewAnswer:
         """The overview page."""
-        return self._once(("overview", *_key(view)), _kept_s(view), lambda: self._overview(view))
+        return self.once(("overview", *_key(view)), _kept_s(view), lambda: self._overview(view))
 
     def routes(self, view: View) -> RoutesAnswer:
         """The routes page."""
-        return self._once(("routes", *_key(view)), _kept_s(view), lambda: self._routes(view))
+        return self.once(("routes", *_key(view)), _kept_s(view), lambda: self._routes(view))
 
     def route(self, view: View, route: str) -> RouteAnswer:
         """The page of one route. Raises NotFoundError for one that was not asked for in the window."""
-        return self._once(("route", route, *_key(view)), _kept_s(view), lambda: self._route(view, route))
+        return self.once(("route", route, *_key(view)), _kept_s(view), lambda: self._route(view, route))
 
     def ask(self, view: View, key: tuple[object, ...], question: Callable[[Store], T]) -> T:
         """What `question` answers, kept under `key` for this view."""
-        return self._once((*key, *_key(view)), _kept_s(view), lambda: question(self._store))
+        return self.once((*key, *_key(view)), _kept_s(view), lambda: question(self._store))
 
     def runtime(self, view: View) -> analyze.Runtime:
         """Gauges of every worker."""
-        return self._once(
+        return self.once(
             ("runtime", *_key(view)), _kept_s(view), lambda: analyze.runtime(self._store, view.window, view.service)
         )
 
     def events(self, view: View) -> Events:
         """Deploys, starts and the like in the window."""
-        return self._once(
+        return self.once(
             ("events", *_key(view)), _kept_s(view), lambda: self._store.events(view.window, service=view.service)
         )
 
     def services(self) -> list[str]:
         """The names of all services."""
-        return self._once(("services",), 2.0, self._store.services)
+        return self.once(("services",), 2.0, self._store.services)
 
     def size(self) -> StoreSize:
         """What the store takes."""
-        return self._once(("size",), 1.0, self._store.size)
+        return self.once(("size",), 1.0, self._store.size)
 
     def forget(self) -> None:
         """Something was changed: answer afresh."""
@@ -205,7 +205,7 @@ class Answers:
             events=store.events(window, service=service),
         )
 
-    def _once(self, key: tuple[object, ...], kept_s: float, ask: Callable[[], T]) -> T:
+    def once(self, key: tuple[object, ...], kept_s: float, ask: Callable[[], T]) -> T:
         """What `ask` answers, asked by one thread at a time for each `key` and kept for `kept_s`."""
         with self._lock:
             kept = self._kept.setdefault(key, _Kept())

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from pitstop.dashboard.auth import Keyring
     from pitstop.model import Clock, Store
+    from pitstop.model.watching import Watch
 
 _API = "/api/"
 
@@ -45,12 +46,13 @@ def create_app(
     writable: bool = True,
     retention_s: int | None = None,
     clock: Clock | None = None,
+    watch: Watch | None = None,
 ) -> FastAPI:
     """The dashboard of `store` for the users of `auth`.
 
     `hosts`: names it answers to besides loopback, ``name`` or ``name:port``. `root_path`: where a proxy that strips its
     prefix shows it. `writable` false refuses pruning and checkpoints. `retention_s` is for housekeeping by hand; None:
-    the store's own.
+    the store's own. `watch`: whoever watches the store; without one the pages about alerts say how to start it.
     """
     clock = clock or SystemClock()
     app = FastAPI(
@@ -76,6 +78,7 @@ def create_app(
         exposition=Exposition(store, clock, watch, writable=writable, retention_s=retention_s),
         writable=writable,
         retention_s=retention_s,
+        watch=watch,
     )
     app.include_router(pages_router)
     app.include_router(api_router)

@@ -6,15 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 from pitstop.analyze.units import bytes_text, count_text, duration_text, figures, rate_text, ratio_text
 from pitstop.dashboard.kinds import OWN, kind_of
+from pitstop.dashboard.states import measure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from pitstop.analyze import Breakdown, BreakdownTrend, Heatmap, TraceHistogram, Trend
     from pitstop.analyze.runtime import Gauge
-    from pitstop.model import Events
+    from pitstop.model import Events, Window
 
 _FIGURES = 5  # of a value on its way to a pixel
+ALERT = "alert"  # the kind of event that whoever watches writes
 MOST_EVENTS = 40  # labelled lines in one chart; the newest are kept
 
 
@@ -146,17 +148,45 @@ def gauges(lines: Sequence[tuple[str, Gauge]], unit: str, colors: tuple[str, ...
     return {"kind": "lines", "unit": unit, "step_s": step_s, "lines": shown, "summary": summary or "no data"}
 
 
+def limited(
+    points: Sequence[tuple[int, float | None]],
+    limit: float | None,
+    unit: str,
+    *,
+    name: str,
+    limit_name: str,
+    window: Window | None = None,
+) -> dict[str, Any]:
+    """One value over time, with its limit as a line. `window`: where the chart shows another span than its page."""
+    return {
+        "kind": "limited",
+        "ts": [ts for ts, _ in points],
+        "values": _short(value for _, value in points),
+        "limit": limit,
+        "unit": unit,
+        "name": name,
+        "limit_name": limit_name,
+        "spans": [],
+        "window": window,
+        "summary": _summary(name, [value for _, value in points], lambda value: measure(value, unit)),
+    }
+
+
 def marks(events: Events) -> list[dict[str, Any]]:
-    """Deploys, starts and the like as thin labelled lines. What happened in one second is one line."""
+    """Deploys, alerts and the like as thin labelled lines. What happened in one second is one line; alerts lead it."""
     found: dict[int, list[str]] = {}
+    alerts: dict[int, list[str]] = {}
     for ts, kind, text in zip(events.ts, events.kind, events.text, strict=True):
+        lines = (alerts if kind == ALERT else found).setdefault(ts, [])
         label = text or kind
-        if label not in found.setdefault(ts, []):
-            found[ts].append(label)
-    return [
-        {"ts": ts, "text": texts[0] + (f" and {len(texts) - 1} more" if len(texts) > 1 else "")}
-        for ts, texts in sorted(found.items())[-MOST_EVENTS:]
-    ]
+        if label not in lines:
+            lines.append(label)
+    made = []
+    for ts in sorted({*found, *alerts})[-MOST_EVENTS:]:
+        texts = [*(f"▲ {text}" for text in alerts.get(ts, ())), *found.get(ts, ())]
+        more = f" and {len(texts) - 1} more" if len(texts) > 1 else ""
+        made.append({"ts": ts, "text": texts[0] + more, "alert": ts in alerts})
+    return made
 
 
 def _short(values: Iterable[float | None]) -> list[float | None]:

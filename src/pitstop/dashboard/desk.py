@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pitstop.dashboard.ingest.writer import Writer
     from pitstop.dashboard.live import Hub
     from pitstop.model import Clock, Store
+    from pitstop.model.watching import Watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ class Desk:
     """The store, who may look at it, and the answers that are shared between requests.
 
     `writable` is false where the dashboard only looks: pruning and checkpoints are then refused.
-    `retention_s` None: the store's own.
+    `retention_s` None: the store's own. `watch` None: nobody watches here.
     """
 
     store: Store
@@ -36,6 +37,7 @@ class Desk:
     exposition: Exposition
     writable: bool = True
     retention_s: int | None = None
+    watch: Watch | None = None
 
 
 def desk_of(connection: HTTPConnection) -> Desk:

@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
-from pitstop.dashboard import assets, figures, kinds, spark
+from pitstop.dashboard import assets, figures, kinds, spark, states
 from pitstop.dashboard.desk import base_of
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals |= figures.GLOBALS | spark.GLOBALS | kinds.GLOBALS
+    made.globals |= figures.GLOBALS | spark.GLOBALS | kinds.GLOBALS | states.GLOBALS
     made.filters["island"] = island
     return made
 

@@ -271,6 +271,10 @@ class Watch(Protocol):
         """Every rule, firing ones first."""
         ...
 
+    def check_rule(self, text: str) -> RuleState:
+        """What `save_rule` would make of `text`, without saving it; quick, for an editor that checks while one types."""
+        ...
+
     def save_rule(self, text: str, who: str) -> RuleState:
         """Add or replace the one rule (or objective, or probe) that `text` has as TOML."""
         ...

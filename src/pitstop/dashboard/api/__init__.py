@@ -2,8 +2,18 @@
 
 from fastapi import APIRouter
 
-from pitstop.dashboard.api import changes, export, inside, live, profiles, reading
+from pitstop.dashboard.api import changes, export, inside, live, profiles, reading, watch, watch_changes
 
 router = APIRouter(prefix="/api/v1")
-for _one in (reading.router, inside.router, profiles.router, export.router, changes.router, live.router):
+for _one in (
+    reading.router,
+    inside.router,
+    profiles.router,
+    export.router,
+    watch.router,
+    watch_changes.trying,
+    watch_changes.changing,
+    changes.router,
+    live.router,
+):
     router.include_router(_one)

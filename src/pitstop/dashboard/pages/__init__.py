@@ -2,7 +2,21 @@
 
 from fastapi import APIRouter
 
-from pitstop.dashboard.pages import errors, overview, profile, queries, routes, runtime, sign_in, storage, traces
+from pitstop.dashboard.pages import (
+    alerts,
+    channels,
+    errors,
+    overview,
+    profile,
+    queries,
+    routes,
+    rules,
+    runtime,
+    sign_in,
+    slos,
+    storage,
+    traces,
+)
 
 router = APIRouter(include_in_schema=False)
 for _one in (
@@ -15,6 +29,10 @@ for _one in (
     errors.router,
     profile.router,
     runtime.router,
+    slos.router,
+    alerts.router,
+    rules.router,
+    channels.router,
     storage.router,
 ):
     router.include_router(_one)

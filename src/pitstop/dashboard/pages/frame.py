@@ -10,6 +10,7 @@ from pitstop.dashboard.access import page_reader
 from pitstop.dashboard.auth import Session
 from pitstop.dashboard.desk import base_of, desk_of
 from pitstop.dashboard.view import COMPARISONS, RANGES, View, parse_view
+from pitstop.dashboard.watching import needing, open_incidents
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +23,10 @@ MENU = (
     ("errors", "Errors", "/errors", "e"),
     ("profile", "Profile", "/profile", "p"),
     ("runtime", "Runtime", "/runtime", "u"),
+    ("slos", "SLOs", "/slos", "b"),
+    ("alerts", "Alerts", "/alerts", "a"),
+    ("rules", "Rules", "/rules", "l"),
+    ("channels", "Channels", "/channels", "c"),
     ("storage", "Storage", "/storage", "s"),
 )
 """Name, label, path and the key after ``g``; only pages that exist."""
@@ -42,6 +47,12 @@ PAGE_PARAMETERS = frozenset(
         "mode",
         "against",
         "by",
+        "id",
+        "name",
+        "of",
+        "kind",
+        "state",
+        "edit",
     }
 )
 """What only one page knows: it stays when the range, the service or the comparison changes."""
@@ -83,11 +94,13 @@ def frame(
     """
     base = base_of(request)
     path = request.scope["path"].removeprefix(base) or "/"
+    firing = needing(open_incidents(desk_of(request), view.service))
     return {
         "current": current,
         "title": title,
         "view": view,
         "menu": [(name, label, base + target + view.query(), key) for name, label, target, key in MENU],
+        "calls": {"alerts": firing} if firing else {},
         "ranges": [(name, name[:-1] + "\u00a0" + name[-1], _address(request, view, last=name)) for name in RANGES],
         "comparisons": [(name, COMPARISON_NAMES[name], _address(request, view, compare=name)) for name in COMPARISONS],
         "comparison_name": COMPARISON_NAMES[view.compare],

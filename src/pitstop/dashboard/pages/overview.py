@@ -13,6 +13,7 @@ from pitstop.dashboard.answers import FIRST_CAUSES, FIRST_ROUTES
 from pitstop.dashboard.desk import desk_of
 from pitstop.dashboard.pages.frame import Reader, Viewed, frame
 from pitstop.dashboard.render import page
+from pitstop.dashboard.watching import open_incidents
 
 router = APIRouter(dependencies=[Depends(page_reader)])
 
@@ -20,10 +21,13 @@ router = APIRouter(dependencies=[Depends(page_reader)])
 @router.get("/")
 def overview(request: Request, session: Reader, view: Viewed) -> Response:
     """The overview page."""
-    answer = desk_of(request).answers.overview(view)
+    desk = desk_of(request)
+    answer = desk.answers.overview(view)
     slowest = answer.slowest
     values = frame(request, session, view, current="overview", title="Overview") | {
         "answer": answer,
+        "opened": open_incidents(desk, view.service),
+        "now_s": desk.clock.now_s(),
         "rows": answer.rows[:FIRST_ROUTES],
         "sparks": answer.sparks,
         "shares": {row.route: charts.shares(row.breakdown) for row in answer.rows},

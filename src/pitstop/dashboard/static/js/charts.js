@@ -34,14 +34,15 @@ function markLines(widthPx = 0) {
   const [from, to] = island.window;
   const perPx = (to - from) / Math.max(1, widthPx - 56);
   let free = Infinity;
-  const data = island.marks.toReversed().map(({ ts, text }) => {
+  const data = island.marks.toReversed().map(({ ts, text, alert }) => {
     const name = format.cutMiddle(text, LABEL_CHARS);
     const length = Math.min(text.length, LABEL_CHARS) * LABEL_PX * perPx;
     const late = ts + length > to;
     const [start, end] = late ? [ts - length, ts] : [ts, ts + length];
     const show = widthPx > 0 && end <= free && start >= from;
     if (show) free = start;
-    return { xAxis: ts * 1000, label: { show, formatter: name, position: "insideEndTop", rotate: 0, align: late ? "right" : "left", distance: late ? [4, 2] : [-4, 2], color: color("accent"), fontSize: 11 } };
+    const ink = color(alert ? "bad" : "accent");
+    return { xAxis: ts * 1000, lineStyle: { color: ink }, label: { show, formatter: name, position: "insideEndTop", rotate: 0, align: late ? "right" : "left", distance: late ? [4, 2] : [-4, 2], color: ink, fontSize: 11 } };
   });
   return { silent: true, symbol: "none", animation: false, lineStyle: { color: color("accent"), width: 1, type: "solid", opacity: 0.7 }, data };
 }
@@ -102,6 +103,22 @@ const kinds = {
     option.tooltip.formatter = ([first]) => tip(d.ts[first.dataIndex], [[d.name, format.count(d.values[first.dataIndex]), d.color]]);
     return { option };
   },
+  limited(d) {
+    const write = (v) => format.measure(v, d.unit);
+    const [from, to] = d.window ?? island.window;
+    const low = Math.min(0, ...d.values.filter((v) => v !== null), d.limit ?? 0);
+    const option = frame({ from, to, y: { min: low < 0 ? null : 0, axisLabel: { color: color("faint"), fontSize: 11, formatter: (v) => write(v) } }, left: 60 });
+    option.series = [{ ...line(d.name, "p95", pairs(d.ts, d.values), { width: 1.75 }), z: 3 }];
+    if (d.limit !== null) option.series.push({ ...line(d.limit_name, "bad", [[from * 1000, d.limit], [to * 1000, d.limit]], { dash: [5, 3], width: 1.25 }), z: 2 });
+    if (d.spans.length) option.series.push(shade(d.spans));
+    if (!d.window) option.series[0].markLine = markLines();
+    option.tooltip.formatter = (points) => {
+      const at = points[0].axisValue / 1000;
+      const found = points.find((p) => p.seriesIndex === 0);
+      return tip(at, [[d.name, found ? write(found.value[1]) : "–", "p95"], ...(d.limit === null ? [] : [[d.limit_name, write(d.limit), "bad"]])]);
+    };
+    return { option };
+  },
   lines(d) {
     const writers = { bytes: format.bytes, ratio: format.ratio, s: format.duration, count: format.count };
     const write = writers[d.unit];
@@ -112,6 +129,18 @@ const kinds = {
     return { option };
   },
 };
+
+/** Spans of time behind the lines, [from, to]: an alert was open. */
+function shade(spans) {
+  return {
+    type: "custom", silent: true, z: 1, clip: true, data: spans.map(([a, b]) => [a * 1000, b * 1000]), encode: { x: [0, 1] }, tooltip: { show: false },
+    renderItem(params, api) {
+      const { x, y, width, height } = params.coordSys;
+      const left = Math.max(x, api.coord([api.value(0), 0])[0]), right = Math.min(x + width, api.coord([api.value(1), 0])[0]);
+      return { type: "rect", shape: { x: left, y, width: Math.max(1.5, right - left), height }, style: { fill: color("bad"), opacity: 0.16 } };
+    },
+  };
+}
 
 /** Where more than three steps are missing a worker was gone: the line has a gap there. */
 function gapped(ts, values, stepS) {
@@ -134,16 +163,22 @@ export function draw(root, chosen) {
   island = JSON.parse(root.querySelector("#island").textContent);
   for (const plot of root.querySelectorAll(".plot[data-chart]")) {
     const data = island.charts?.[plot.dataset.chart];
-    if (!data) continue;
-    plot.replaceChildren();
-    const chart = init(plot, null, { renderer: "canvas" });
-    const entry = { chart, plot, data, cross: null, watch: new ResizeObserver(() => chart.resize()) };
-    show(entry, data);
-    entry.watch.observe(plot);
-    entry.cross = plot.appendChild(el("div", { className: "cross", hidden: true }));
-    listen(entry);
-    drawn.set(plot.dataset.chart, entry);
+    if (data) add(plot, data);
   }
+}
+
+/** Draw one plot, or draw it anew: for what was asked for after the page was drawn. */
+export function add(plot, data) {
+  const known = drawn.get(plot.dataset.chart);
+  if (known?.plot === plot) { show(known, data); return; }
+  plot.replaceChildren();
+  const chart = init(plot, null, { renderer: "canvas" });
+  const entry = { chart, plot, data, cross: null, watch: new ResizeObserver(() => chart.resize()) };
+  show(entry, data);
+  entry.watch.observe(plot);
+  entry.cross = plot.appendChild(el("div", { className: "cross", hidden: true }));
+  if (!data.window) listen(entry);
+  drawn.set(plot.dataset.chart, entry);
 }
 
 /** New numbers for the same charts; the pointer and the tooltip stay where they are. */
@@ -213,6 +248,7 @@ export function table(key) {
   if (d.kind === "heatmap") return { head: ["Time", "Longer than", "Up to", "Requests"], rows: d.cells.map(([c, r, n]) => [time(d.ts[c]), format.duration(d.lower[r]), format.duration(d.upper[r]), format.count(n)]) };
   if (d.kind === "stack") return { head: ["Time", ...d.layers.map((one) => one.name), "Together"], rows: d.ts.map((t, i) => [time(t), ...d.layers.map((one) => format.duration(one.values[i])), format.duration(d.total[i])]) };
   if (d.kind === "counts") return { head: ["Time", d.name], rows: d.ts.map((t, i) => [time(t), format.count(d.values[i])]) };
+  if (d.kind === "limited") return { head: ["Time", d.name, ...(d.limit === null ? [] : [d.limit_name])], rows: d.ts.map((t, i) => [time(t), format.measure(d.values[i], d.unit), ...(d.limit === null ? [] : [format.measure(d.limit, d.unit)])]) };
   const write = { bytes: format.bytes, ratio: format.ratio, s: format.duration, count: format.count }[d.unit];
   return { head: ["Time", "Worker", "Value"], rows: d.lines.flatMap((one) => one.ts.map((t, i) => [time(t), one.name, write(one.values[i])])) };
 }

@@ -80,6 +80,15 @@ export function ratio(part) {
   return `${figures(part * 100)} %`;
 }
 
+/** A value with its unit, as pitstop/dashboard/states.py writes it. */
+export function measure(value, unit) {
+  if (missing(value)) return NO_DATA;
+  if (unit === "s") return duration(value);
+  if (unit === "ratio") return ratio(value);
+  if (unit === "bytes") return bytes(value);
+  return unit.startsWith("/") ? `${count(value)}${unit}` : `${count(value)} ${unit}`.trimEnd();
+}
+
 export function change(part) {
   if (missing(part)) return NO_DATA;
   if (part >= 2) return `×${figures(1 + part, 2)}`;

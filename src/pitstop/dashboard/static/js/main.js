@@ -6,7 +6,9 @@ import * as flame from "./flame.js";
 import { fold } from "./keys.js";
 import { start, toggle } from "./live.js";
 import { say, settle } from "./page.js";
+import * as rule from "./rule.js";
 import { checkpoint } from "./storage.js";
+import { silence } from "./watch.js";
 import * as waterfall from "./waterfall.js";
 
 const SCHEMES = { auto: "◐", light: "☀", dark: "☾" };
@@ -57,7 +59,8 @@ async function copy(button) {
 }
 
 const acts = {
-  menu: () => fold(), live: toggle, scheme: () => scheme(true), sheet, checkpoint,
+  menu: () => fold(), live: toggle, scheme: () => scheme(true), sheet, checkpoint, silence,
+  "rule-test": rule.test, shut: (button) => button.closest("dialog").close(),
   help: () => document.getElementById("help").showModal(),
 };
 addEventListener("click", (event) => {

@@ -79,17 +79,17 @@ export async function go(url, { push = true } = {}) {
   }
 }
 
-/** New numbers in the same page. Nothing under the pointer or holding the focus is touched. */
-export async function refresh() {
+/** New numbers in the same page. Nothing under the pointer or holding the focus is touched, but for what was changed. */
+export async function refresh(changed = false) {
   const wanted = current;
   const page = await get(location.href);
   if (!page || wanted !== current) return;
   const fresh = page.getElementById("main");
   const kinds = (root) => [...root.querySelectorAll(".plot")].map((plot) => plot.dataset.chart).join();
   if (kinds(fresh) !== kinds(main())) { await go(location.href, { push: false }); return; }
-  for (const now of main().querySelectorAll("[data-live]")) {
-    const next = fresh.querySelector(`[data-live="${CSS.escape(now.dataset.live)}"]`);
-    if (!next || now.matches(":hover") || now.contains(document.activeElement) || now.isEqualNode(next)) continue;
+  for (const now of document.querySelectorAll("#main [data-live], #nav [data-live]")) {
+    const next = page.querySelector(`[data-live="${CSS.escape(now.dataset.live)}"]`);
+    if (!next || (!changed && (now.matches(":hover") || now.contains(document.activeElement))) || now.isEqualNode(next)) continue;
     if (now.querySelector(".at")) keepPlace(now, next);
     now.replaceWith(document.adoptNode(next));
     localTimes(next);

@@ -1,17 +1,10 @@
 // Housekeeping: counts first, asks once and names what goes.
 
 import { count, bytes, moment } from "./format.js";
-import { main, refresh } from "./page.js";
+import { refresh } from "./page.js";
+import { role, send, sure } from "./send.js";
 
-const base = document.querySelector(".app").dataset.base;
-const role = (name) => document.querySelector(`[data-role="${name}"]`);
-
-async function post(path, body) {
-  const response = await fetch(`${base}/api/v1/${path}`, { method: "POST", headers: { "content-type": "application/json", "x-csrf-token": main().dataset.csrf }, body: JSON.stringify(body ?? {}) });
-  const answer = await response.json();
-  if (!response.ok) throw new Error([answer.error.message, answer.error.next].filter(Boolean).join("; "));
-  return answer;
-}
+const post = (path, body) => send("POST", path, body);
 
 async function prune(form) {
   const before = Math.floor(Date.now() / 1000) - Number(form.elements.days.value) * 86400;
@@ -21,7 +14,7 @@ async function prune(form) {
     const { rows } = await post("storage/prune", { before_s: before, dry_run: true });
     if (!rows) { out.textContent = `Nothing is older than ${moment(before, "full")}.`; return; }
     out.textContent = `${count(rows)} rows are older than ${moment(before, "full")}.`;
-    if (!(await confirmed(`${count(rows)} rows from before ${moment(before, "full")} go, in every table of this store. There is no way back.`))) return;
+    if (!(await sure(`${count(rows)} rows from before ${moment(before, "full")} go, in every table of this store. There is no way back.`))) return;
     out.textContent = "Deleting …";
     const done = await post("storage/prune", { before_s: before, dry_run: false });
     out.textContent = `${count(done.rows)} rows deleted.`;
@@ -29,14 +22,6 @@ async function prune(form) {
   } catch (error) {
     out.textContent = `Not done: ${error.message}`;
   }
-}
-
-function confirmed(text) {
-  const dialog = document.getElementById("confirm");
-  role("confirm-text").textContent = text;
-  dialog.returnValue = "no";
-  dialog.showModal();
-  return new Promise((resolve) => dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true }));
 }
 
 export async function checkpoint(button) {
