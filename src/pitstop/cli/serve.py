@@ -1,4 +1,4 @@
-"""``pitstop serve``: dashboard, API and housekeeping."""
+"""``pitstop serve``: dashboard, API, alerts and housekeeping."""
 
 from __future__ import annotations
 
@@ -29,10 +29,12 @@ def serve(
         str | None, typer.Option("--new-token", metavar="NAME", help="Make an API token of that name and print it.")
     ] = None,
 ) -> None:
-    """Dashboard, JSON API and housekeeping; prints its address, and a generated password once."""
+    """Dashboard, JSON API, alerts and housekeeping; prints its address, and a generated password once."""
     from pitstop.app import load_settings  # noqa: PLC0415  heavy
+    from pitstop.cli.watching import watcher  # noqa: PLC0415  heavy
     from pitstop.dashboard.serve import run  # noqa: PLC0415  heavy
 
+    settings = load_settings()
     run(
         store_url(store),
         host,
@@ -41,5 +43,6 @@ def serve(
         root_path=root_path,
         new_password=new_password,
         new_token=new_token,
-        retention_s=int(load_settings().number("retention_days")) * DAY_S,
+        retention_s=int(settings.number("retention_days")) * DAY_S,
+        watching=lambda opened: watcher(opened, settings),
     )

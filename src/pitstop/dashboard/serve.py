@@ -6,7 +6,7 @@ import signal
 import socket
 import sys
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import uvicorn
 
@@ -15,15 +15,19 @@ from pitstop.dashboard.auth import Keyring, keyring_path
 from pitstop.dashboard.housekeeper import Housekeeper
 from pitstop.dashboard.mounting import credentials_text, first_password, hosts_from_environment
 from pitstop.model import SettingError
+from pitstop.model.watching import Watch
 from pitstop.store import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from pitstop.model import Store
+
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 9200
 _BACKLOG = 1024
 _GRACE_S = 2  # what open requests get at the end; sockets are closed
+_WATCH_STOP_S = 5.0  # what messages that are being sent get at the end
 _ANYWHERE = ("0.0.0.0", "::")  # noqa: S104  compared, not bound
 
 
@@ -38,12 +42,14 @@ def run(
     new_token: str | None = None,
     root_path: str = "",
     retention_s: int | None = None,
+    watching: Callable[[Store], Watching] | None = None,
     announce: Callable[[str], object] = lambda line: sys.stdout.write(f"{line}\n") and sys.stdout.flush(),
 ) -> None:
     """Serve the dashboard of `store_url` until SIGINT or SIGTERM; keep the store's house meanwhile.
 
     `port` 0: a free one. `new_password` replaces the password and ends all sessions; `new_token` makes an API token
-    of that name; both are shown once. `announce` gets each line for the person who started it.
+    of that name; both are shown once. `watching` makes whoever watches the store meanwhile.
+    `announce` gets each line for the person who started it.
     Raises SettingError for an address that cannot be bound, StoreError for a store that cannot be opened.
     """
     listener = _bind(host, port)
@@ -51,6 +57,7 @@ def run(
     keyring = Keyring(keyring_path(store.url))
     made = keyring.make_new_password() if new_password else first_password(keyring, password)
     listening = listener.getsockname()[1]
+    watch = watching(store) if watching is not None else None
     named = {host} - set(_ANYWHERE)
     app = create_app(
         store,
@@ -58,6 +65,7 @@ def run(
         hosts=(*named, *hosts, *hosts_from_environment()),
         root_path=root_path,
         retention_s=retention_s,
+        watch=watch,
     )
     config = uvicorn.Config(
         app,
@@ -71,6 +79,8 @@ def run(
     )
     housekeeper = Housekeeper(store, retention_s)
     housekeeper.ensure()
+    if watch is not None:
+        watch.start()
     shown = f"[{host}]" if ":" in host else host
     lines = [f"Pitstop serves {store.url} at http://{shown}:{listening}{root_path}/"]
     if made:
@@ -85,10 +95,24 @@ def run(
     except KeyboardInterrupt:
         pass
     finally:
+        if watch is not None:
+            watch.stop(_WATCH_STOP_S)
         app.state.desk.ingest.stop()
         housekeeper.stop()
         keyring.close()
         store.close()
+
+
+class Watching(Watch, Protocol):
+    """Whoever watches, with a beginning and an end."""
+
+    def start(self) -> None:
+        """Evaluate, send and probe from now on, in threads of its own."""
+        ...
+
+    def stop(self, timeout_s: float) -> bool:
+        """End within `timeout_s`; whether everything ended in time."""
+        ...
 
 
 class _Announcing(uvicorn.Server):

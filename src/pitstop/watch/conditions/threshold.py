@@ -1,0 +1,97 @@
+"""A figure of a series, or a gauge, beyond a limit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pitstop.analyze.stats import NO_DATA, numbered_by, stats_by_group
+from pitstop.watch.conditions.figures import COUNTED, PERCENTILES, SAMPLE, figure_of, figure_text, unit_of
+from pitstop.watch.conditions.reading import Kind, Reading
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pitstop.model import Series
+    from pitstop.watch.rules import Rule
+    from pitstop.watch.sight import Sight
+
+METRICS = (*PERCENTILES, "mean", "error_ratio", *COUNTED, SAMPLE)
+
+
+def read(rule: Rule, sight: Sight) -> Sequence[Reading]:
+    """One reading a service, and a value of what the rule is divided by."""
+    if rule.metric.startswith(SAMPLE):
+        return _of_samples(rule, sight)
+    window = sight.window(rule.over_s)
+    rows = sight.rollups(window, kind=rule.series, hist=rule.metric in PERCENTILES)
+    names, groups = numbered_by(rows.series, lambda one: labels_of(rule, one))
+    keep = [i for i, labels in enumerate(names) if labels is not None]
+    found = stats_by_group(rows, groups, len(names), window.duration_s) if keep else []
+    by_labels = {names[i]: found[i] for i in keep}
+    if rule.metric in COUNTED and not rule.by:  # silence counts as zero where it is known who is silent
+        for service in rule.service:
+            if not set("*?[") & set(service):
+                by_labels.setdefault((("service", service),), NO_DATA)
+    out = []
+    for labels, stats in by_labels.items():
+        assert labels is not None
+        value = figure_of(rule.metric, stats) if stats.requests >= rule.least_events else None
+        out.append(reading(rule, dict(labels), value))
+    return out
+
+
+def labels_of(rule: Rule, series: Series) -> tuple[tuple[str, str], ...] | None:
+    """The labels that `series` is counted under; None when the rule is not about it."""
+    route = series.name if not series.parent else series.parent
+    if not rule.concerns(service=series.service, route=route, tenant=series.tenant, outcome=series.outcome):
+        return None
+    has = {"route": route, "tenant": series.tenant, "outcome": series.outcome}
+    return (("service", series.service), *((name, has[name]) for name in rule.by if name in has))
+
+
+def reading(rule: Rule, labels: dict[str, str], value: float | None) -> Reading:
+    """`value` against the limit of the rule."""
+    hot, calm = rule.verdict(value)
+    unit = unit_of(rule.metric)
+    side = "above" if rule.above is not None else "below"
+    about = " ".join(labels[name] for name in labels if labels[name])
+    said = figure_text(value, unit)
+    return Reading(
+        labels, hot, calm, value, rule.limit, unit,
+        f"{rule.metric} of {about} is {said}{f', {side} {figure_text(rule.limit, unit)}' if hot else ''}",
+    )  # fmt: skip
+
+
+def _of_samples(rule: Rule, sight: Sight) -> list[Reading]:
+    """The mean of each worker over the window; without ``by = ["worker"]`` the worst of them counts."""
+    name = rule.metric.removeprefix(SAMPLE)
+    samples = sight.samples(sight.window(rule.over_s), (name,), 10)
+    sums: dict[tuple[str, str], list[float]] = {}
+    for service, worker, value in zip(samples.service, samples.worker, samples.value, strict=True):
+        if rule.concerns(service=service):
+            sums.setdefault((service, worker), []).append(value)
+    worst: dict[tuple[str, str], float] = {}
+    pick = max if rule.above is not None else min
+    for (service, worker), values in sums.items():
+        key = (service, worker if "worker" in rule.by else "")
+        mean = sum(values) / len(values)
+        worst[key] = pick(mean, worst.get(key, mean))
+    return [
+        reading(rule, {"service": service} | ({"worker": worker} if worker else {}), value)
+        for (service, worker), value in worst.items()
+    ]
+
+
+KIND = Kind(
+    "threshold",
+    read,
+    "a figure of a series, or a gauge, beyond a limit",
+    keys=frozenset({
+        "metric", "series", "service", "routes", "tenant", "outcome", "above", "below", "clear", "over",
+        "least_events", "by",
+    }),
+    defaults={"over": "5m", "least_events": 0},
+    metrics=METRICS,
+    needs=("metric",),
+    either=("above", "below"),
+)  # fmt: skip
