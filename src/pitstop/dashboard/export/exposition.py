@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pitstop.dashboard.export.facts import Facts, Ourselves
@@ -62,6 +63,7 @@ class Exposition:
         self._clock = clock
         self._totals = Totals(store, self.file, writable=writable, retention_s=retention_s)
         self._lock = threading.Lock()
+        self._noting = threading.Lock()
         self._kept: dict[str, tuple[float, bytes]] = {}
 
     def body(self, content_type: str) -> bytes:
@@ -73,7 +75,7 @@ class Exposition:
                 began_s = time.perf_counter()
                 pieces = WRITERS[content_type](self.families())
                 body = b"".join(_encoded(piece) for piece in pieces)
-                self._note(body, time.perf_counter() - began_s, content_type)
+                self._note_made(body, time.perf_counter() - began_s, content_type)
                 self._kept[content_type] = (self._clock.monotonic_ns() / 1e9 + KEPT_S, body)
             return body
 
@@ -88,16 +90,27 @@ class Exposition:
                 raise
             except Exception:  # noqa: BLE001  one exporter must not cost the figures of the others
                 _log.exception("pitstop: the exporter '%s' failed and is left out", name)
-                failures = {**self.ourselves.failures, name: self.ourselves.failures.get(name, 0) + 1}
-                self.ourselves = self.ourselves._replace(failures=failures)
+                self.note(partial(_failed, name))
 
-    def _note(self, body: bytes, took_s: float, content_type: str) -> None:
-        samples = self.ourselves.samples
-        if content_type != PROTOBUF_TYPE:
-            samples = body.count(b"\n") - body.count(b"\n#") - 1
-        self.ourselves = self.ourselves._replace(
-            took_s=took_s, size_bytes=len(body), samples=samples, scrapes=self.ourselves.scrapes + 1
+    def note(self, change: Callable[[Ourselves], Ourselves]) -> None:
+        """Change what is told of ourselves next time."""
+        with self._noting:
+            self.ourselves = change(self.ourselves)
+
+    def _note_made(self, body: bytes, took_s: float, content_type: str) -> None:
+        samples = None if content_type == PROTOBUF_TYPE else body.count(b"\n") - body.count(b"\n#") - 1
+        self.note(
+            lambda before: before._replace(
+                took_s=took_s,
+                size_bytes=len(body),
+                samples=before.samples if samples is None else samples,
+                scrapes=before.scrapes + 1,
+            )
         )
+
+
+def _failed(name: str, before: Ourselves) -> Ourselves:
+    return before._replace(failures={**before.failures, name: before.failures.get(name, 0) + 1})
 
 
 def _encoded(piece: str | bytes) -> bytes:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 
+from pitstop.analyze.columns import GroupCounts
 from pitstop.analyze.stats import numbered_by, sums
 from pitstop.dashboard.export.blocks import in_blocks
 from pitstop.dashboard.export.family import COUNTER, GAUGE, HISTOGRAM, Block, Exemplar, Family, LabelSet, shown
@@ -67,14 +68,14 @@ class Facts:
         """Totals of one kind."""
         return self.counted.rows.get(kind, Rollups())
 
-    def watched(self, ask: Callable[[Watch], T], otherwise: T) -> T:
-        """What whoever watches answers; `otherwise` where nobody does, or it cannot be told now."""
+    def watched(self, ask: Callable[[Watch], Sequence[T]]) -> Sequence[T]:
+        """What whoever watches answers; nothing where nobody does, or where it cannot be told now."""
         if self.watch is None:
-            return otherwise
+            return ()
         try:
             return ask(self.watch)
         except PitstopError:
-            return otherwise
+            return ()
 
     @cached_property
     def size(self) -> StoreSize:
@@ -134,13 +135,12 @@ class Facts:
             added = sums(rows, groups, number, failed=False)
             found = self._exemplars_by(kind, key) if exemplars else {}
             for block, merged in in_blocks(rows.hist, groups, number):
-                chosen = [at for at in block if names[at] is not None]
-                if len(chosen) < len(block):
-                    at = np.array([place - block.start for place in chosen], dtype=np.int64)
-                    merged = type(merged)(merged.first, merged.counts[at])
-                if chosen:
-                    sets = [names[at] or () for at in chosen]
-                    yield Block(sets, merged.totals(), added.sum_ns[chosen] / 1e9, merged, found)
+                told = np.array([names[at] is not None for at in block])
+                if told.any():
+                    chosen = GroupCounts(merged.first, merged.counts[told])
+                    sums_s = added.sum_ns[block.start : block.stop][told] / 1e9
+                    sets = [labels for labels in names[block.start : block.stop] if labels is not None]
+                    yield Block(sets, chosen.totals(), sums_s, chosen, found)
 
         return Family(name, HISTOGRAM, text, unit, labels, bounds=bounds, blocks=blocks)
 
@@ -177,9 +177,7 @@ class Facts:
 
     def gauges(self, name: str, text: str, reading: str, unit: str = "") -> Family:
         """The gauge `reading` of every worker."""
-        values = [
-            ((shown(one.service), shown(one.worker)), one.value) for one in self.readings if one.name == reading
-        ]
+        values = [((shown(one.service), shown(one.worker)), one.value) for one in self.readings if one.name == reading]
         return Family(name, GAUGE, text, unit, PER_WORKER, values)
 
     def worker_counters(self, name: str, text: str, reading: str, unit: str = "") -> Family:
@@ -190,7 +188,7 @@ class Facts:
 class Sums3(NamedTuple):
     """Columns of totals: events, seconds and bytes (or rows) of each label set."""
 
-    count: list[int]
+    events: list[int]
     sum_s: list[float]
     nbytes: list[int]
 

@@ -35,7 +35,7 @@ class Block(NamedTuple):
     """Histograms of some label sets. Row i of each is that of ``labels[i]``; `sum` is in the family's unit."""
 
     labels: Sequence[LabelSet]
-    count: Ints
+    events: Ints
     sum: Floats
     merged: GroupCounts
     exemplars: Mapping[LabelSet, Sequence[Exemplar]]

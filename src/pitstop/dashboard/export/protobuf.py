@@ -57,7 +57,14 @@ def _histograms(family: Family) -> Iterator[bytes]:
     assert family.blocks is not None
     borders = [double(2, 2.0**bound) for bound in family.bounds]
     for block in family.blocks():
-        rows = zip(block.labels, block.count.tolist(), block.sum.tolist(), classic(block.merged, family.bounds), natives(block.merged), strict=True)
+        rows = zip(
+            block.labels,
+            block.events.tolist(),
+            block.sum.tolist(),
+            classic(block.merged, family.bounds),
+            natives(block.merged),
+            strict=True,
+        )
         for labels, count, total, buckets, native in rows:
             found = block.exemplars.get(labels)
             exemplars = by_bucket(family.bounds, found) if found else {}
@@ -118,5 +125,3 @@ def _exemplar(exemplars: Mapping[int, Exemplar], place: int) -> bytes:
 def _labels(names: Sequence[str], values: LabelSet) -> bytes:
     pairs = zip(names, values, strict=True)
     return b"".join([message(1, text(1, name) + text(2, value)) for name, value in pairs if value])
-
-

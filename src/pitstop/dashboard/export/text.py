@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from pitstop.analyze.columns import GroupCounts
-    from pitstop.dashboard.export.family import Block, Exemplar, Family, LabelSet
+    from pitstop.dashboard.export.family import Exemplar, Family, LabelSet
 
 TEXT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -71,7 +71,9 @@ def _histograms(family: Family, *, open_metrics: bool) -> Iterator[str]:
     template += f"{name}_sum{_SET} %s\n{name}_count{_SET} %d\n"
     for block in family.blocks():
         out = []
-        rows = zip(block.labels, classic(block.merged, family.bounds), block.count.tolist(), block.sum.tolist(), strict=True)
+        rows = zip(
+            block.labels, classic(block.merged, family.bounds), block.events.tolist(), block.sum.tolist(), strict=True
+        )
         for labels, buckets, count, total in rows:
             text = write(labels)
             lines = template % (*buckets, count, number(total), count)

@@ -156,7 +156,7 @@ class Totals:
 
     def _lost(self, tail: Mapping[Series, Total]) -> bool:
         """Whether less is counted since the mark than was told before: rows were pruned, or the file was damaged."""
-        return any(series not in tail or tail[series].count < total.count for series, total in self._tail.items())
+        return any(series not in tail or tail[series].events < total.events for series, total in self._tail.items())
 
     def _read(self, start_s: int, end_s: int) -> Rollups:
         """Rows of the store, by the names that there is room for."""
@@ -204,10 +204,11 @@ def _added(kept: Mapping[Series, Total], rows: Rollups) -> dict[Series, Total]:
     hists: Iterator[bytes] = (
         hist for _, merged in in_blocks(both.hist, groups, len(names)) for hist in encoded(merged)
     )
-    columns = (seen, added.count, added.sum_ns, added.nbytes)
     return {
-        series: Total(*numbers, hist if len(hist) > 1 else b"")
-        for series, hist, *numbers in zip(names, hists, *(column.tolist() for column in columns), strict=True)
+        series: Total(seen_s, events, sum_ns, nbytes, hist if len(hist) > 1 else b"")
+        for series, hist, seen_s, events, sum_ns, nbytes in zip(
+            names, hists, seen.tolist(), added.count.tolist(), added.sum_ns.tolist(), added.nbytes.tolist(), strict=True
+        )
     }
 
 
@@ -225,7 +226,7 @@ def _rows_of(totals: Mapping[Series, Total]) -> Rollups:
 def _append(rows: Rollups, series: Series, total: Total) -> None:
     rows.ts.append(total.seen_s)
     rows.series.append(series)
-    rows.count.append(total.count)
+    rows.count.append(total.events)
     rows.sum_ns.append(total.sum_ns)
     rows.min_ns.append(0)
     rows.max_ns.append(0)

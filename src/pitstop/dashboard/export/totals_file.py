@@ -22,7 +22,7 @@ class Total(NamedTuple):
     """All that was counted of one series; the newest of it was at `seen_s`. `hist` is encoded as in a rollup."""
 
     seen_s: int
-    count: int
+    events: int
     sum_ns: int
     nbytes: int
     hist: bytes
@@ -57,7 +57,9 @@ class TotalsFile:
             return Mark(0, 0), {}
         with self._opened() as db:
             db.execute("BEGIN")
-            query = "SELECT service, tenant, kind, name, parent, outcome, seen_s, count, sum_ns, nbytes, hist FROM total"
+            query = (
+                "SELECT service, tenant, kind, name, parent, outcome, seen_s, count, sum_ns, nbytes, hist FROM total"
+            )
             found = {Series(*row[:6]): Total(*row[6:]) for row in db.execute(query)}
             return _mark(db), found
 

@@ -26,7 +26,7 @@ def families(facts: Facts) -> Iterator[Family]:
     yield from _incidents(facts)
     yield from _rules(facts)
     yield from _channels(facts)
-    components = facts.watched(lambda watch: list(watch.components()), [])
+    components = facts.watched(lambda watch: watch.components())
     yield Family(
         "pitstop_component_state", GAUGE, "One for the state that a component is in.", labels=("component", "state"),
         values=[((shown(one.name), state), float(one.state == state)) for one in components for state in _STATES],
@@ -36,7 +36,7 @@ def families(facts: Facts) -> Iterator[Family]:
 def _incidents(facts: Facts) -> Iterator[Family]:
     now_s = int(facts.now_s)
     window = Window(now_s - _LOOK_S, now_s + 1)
-    incidents = facts.watched(lambda watch: list(watch.incidents(window)), [])
+    incidents = facts.watched(lambda watch: watch.incidents(window))
     states = Counter((one.severity, one.state) for one in incidents)
     yield Family(
         "pitstop_alerts", GAUGE, "Incidents of the last hour by state.", labels=("severity", "state"),
@@ -49,7 +49,9 @@ def _incidents(facts: Facts) -> Iterator[Family]:
     for one in incidents:
         if one.state == FIRING:
             known = one.labels.get
-            quiet = "silenced" if one.silenced else "inhibited" if one.inhibited else "acknowledged" if one.acked_by else ""
+            quiet = (
+                "silenced" if one.silenced else "inhibited" if one.inhibited else "acknowledged" if one.acked_by else ""
+            )
             labels = (one.rule, one.severity, known("service", ""), known("route", ""), known("tenant", ""), quiet)
             firing[tuple(map(shown, labels))] += 1
     yield Family(
@@ -60,7 +62,7 @@ def _incidents(facts: Facts) -> Iterator[Family]:
 
 
 def _rules(facts: Facts) -> Iterator[Family]:
-    rules = facts.watched(lambda watch: list(watch.rules()), [])
+    rules = facts.watched(lambda watch: watch.rules())
     states = Counter(rule.state for rule in rules)
     yield Family(
         "pitstop_alert_rules", GAUGE, "Alert rules by state.", labels=("state",),
@@ -83,7 +85,7 @@ def _rules(facts: Facts) -> Iterator[Family]:
 
 
 def _channels(facts: Facts) -> Iterator[Family]:
-    channels = facts.watched(lambda watch: list(watch.channels()), [])
+    channels = facts.watched(lambda watch: watch.channels())
     labels = [(shown(one.name), one.kind) for one in channels]
     for name, kind, text, values in (
         ("pitstop_notifications_sent", COUNTER, "Messages that a channel took.", [one.sent for one in channels]),

@@ -27,5 +27,5 @@ def families(facts: Facts) -> Iterator[Family]:
         yield from facts.counters(
             CACHE, (*_REGION, "route"),
             lambda s, wanted=outcome: (s.service, s.tenant, s.name, s.parent) if s.outcome == wanted else None,  # type: ignore[misc]  # a default
-            (f"pitstop_cache_{name}", f"Cache calls that {told[outcome]}.", "", lambda sums: sums.count),
+            (f"pitstop_cache_{name}", f"Cache calls that {told[outcome]}.", "", lambda sums: sums.events),
         )  # fmt: skip

@@ -20,7 +20,7 @@ _TARGET = re.compile(r"\b(?:FROM|INTO|UPDATE|JOIN|TABLE)\s+([\w.\"`\[\]$-]{1,120
 
 
 def families(facts: Facts) -> Iterator[Family]:
-    """OpenTelemetry's ``db.client.…`` by what a statement does and to which table; by the statement itself, counters."""
+    """OpenTelemetry's ``db.client.…`` by what a statement does to which table; counters by the statement itself."""
     yield facts.durations(
         "db_client_operation_duration_seconds", "Duration of database statements.", DB, LABELS, _operation
     )
@@ -68,7 +68,7 @@ def _operation(series: Series) -> LabelSet:
 
 
 def _count(sums: Sums3) -> list[int]:
-    return sums.count
+    return sums.events
 
 
 def _sum_s(sums: Sums3) -> list[float]:

@@ -1,4 +1,4 @@
-"""What the host counts and measures by itself: `pitstop.count`, `pitstop.gauge`, OpenTelemetry's instruments; failures."""
+"""What the host counts and measures by itself: counters, gauges, histograms of values; and its failures."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def families(facts: Facts) -> Iterator[Family]:
     """The host's names are labels, since they may be anything."""
     yield from facts.counters(
         COUNTER, ("service_name", "event"), lambda s: (s.service, s.name),
-        ("pitstop_app_events", "Calls of the host's counters.", "", lambda sums: sums.count),
+        ("pitstop_app_events", "Calls of the host's counters.", "", lambda sums: sums.events),
         ("pitstop_app_amount", "What the host's counters add up to.", "", lambda sums: sums.sum_s),
     )  # fmt: skip
     yield facts.durations(
@@ -40,5 +40,5 @@ def families(facts: Facts) -> Iterator[Family]:
     )
     yield from facts.counters(
         ERROR, ("service_name", "tenant", "route", "error_type"), lambda s: (s.service, s.tenant, s.parent, s.outcome),
-        ("pitstop_errors", "Requests that ended in an exception, by its type.", "", lambda sums: sums.count),
+        ("pitstop_errors", "Requests that ended in an exception, by its type.", "", lambda sums: sums.events),
     )  # fmt: skip

@@ -26,7 +26,7 @@ def families(facts: Facts) -> Iterator[Family]:
     )  # fmt: skip
     yield from facts.counters(
         HTTP, _LABELS, lambda s: _tenant(s) if is_error(s.outcome) else None,
-        ("pitstop_tenant_request_errors", "Requests of each tenant that failed.", "", lambda sums: sums.count),
+        ("pitstop_tenant_request_errors", "Requests of each tenant that failed.", "", lambda sums: sums.events),
     )  # fmt: skip
     yield from facts.counters(
         HTTP, _LABELS, _tenant,
@@ -34,7 +34,7 @@ def families(facts: Facts) -> Iterator[Family]:
     )  # fmt: skip
     yield from facts.counters(
         DB, _LABELS, _tenant,
-        ("pitstop_tenant_db_calls", "Database statements of each tenant.", "", lambda sums: sums.count),
+        ("pitstop_tenant_db_calls", "Database statements of each tenant.", "", lambda sums: sums.events),
         ("pitstop_tenant_db_seconds", "Time in the database of each tenant.", "seconds", lambda sums: sums.sum_s),
     )  # fmt: skip
 
