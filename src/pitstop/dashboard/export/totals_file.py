@@ -91,6 +91,11 @@ class TotalsFile:
             )
             return done.rowcount == 1
 
+    def release_sender(self, holder: str) -> None:
+        """Give that right back, so that another need not wait for its end."""
+        with self._opened(write=True) as db:
+            db.execute("DELETE FROM sender WHERE holder = ?", (holder,))
+
     @contextmanager
     def _opened(self, *, write: bool = False) -> Iterator[sqlite3.Connection]:
         try:

@@ -14,6 +14,7 @@ import secrets
 import socket
 import threading
 from collections import deque
+from contextlib import suppress
 from http import client
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
@@ -22,7 +23,7 @@ import cramjam
 
 from pitstop.dashboard.export.remote.encode import CONTENT_TYPES, VERSIONS, request_2, write_request
 from pitstop.dashboard.export.remote.points import Point, points
-from pitstop.model import PitstopError, SettingError, __version__
+from pitstop.model import PitstopError, SettingError, StoreError, __version__
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -105,6 +106,9 @@ class Sender:
         self._end.set()
         if self._thread is not None:
             self._thread.join(timeout_s)
+        if self._exposition.file is not None:
+            with suppress(StoreError):
+                self._exposition.file.release_sender(self._holder)
 
     def _run(self) -> None:
         due_s = self._clock.monotonic_ns() / 1e9
@@ -223,5 +227,8 @@ class Sender:
 
 
 def _body(version: int, chosen: Sequence[Point], ended: Sequence[Labels], at_ms: int) -> bytes:
-    made = (request_2 if version == 2 else write_request)(chosen, ended, at_ms)  # noqa: PLR2004
+    if version == 1:  # receivers of 1.0 may refuse the whole request for one native histogram
+        made = write_request([point for point in chosen if not point.native], ended, at_ms)
+    else:
+        made = request_2(chosen, ended, at_ms)
     return bytes(cramjam.snappy.compress_raw(made))
