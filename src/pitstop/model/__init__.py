@@ -3,6 +3,8 @@
 from pitstop.model.clock import Clock, SystemClock
 from pitstop.model.columns import Batch, Errors, Events, Profiles, Rollups, Samples, Traces
 from pitstop.model.errors import (
+    EgressError,
+    EgressRefusedError,
     NotFoundError,
     PitstopError,
     SettingError,
@@ -22,6 +24,8 @@ __all__ = [
     "UNMATCHED",
     "Batch",
     "Clock",
+    "EgressError",
+    "EgressRefusedError",
     "Errors",
     "Events",
     "Failure",

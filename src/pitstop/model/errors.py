@@ -6,6 +6,8 @@
     │   ├── StoreUnavailableError              for now: locked, disk full, read-only; try again later
     │   ├── StoreNewerError                    the file was written by a newer Pitstop; it is left untouched
     │   └── StoreCorruptError                  the file is no database, or a damaged one
+    ├── EgressError       (ConnectionError) a call to somebody outside came to nothing
+    │   └── EgressRefusedError                 it may not be made at all; trying again is of no use
     └── NotFoundError     (LookupError)   what was asked for is not recorded
 
 A message names the value, the limit and the next step.
@@ -36,6 +38,14 @@ class StoreNewerError(StoreError):
 
 class StoreCorruptError(StoreError):
     """The file is damaged or is no Pitstop database."""
+
+
+class EgressError(PitstopError, ConnectionError):
+    """A call to somebody outside came to nothing: no address, no connection, no answer in time."""
+
+
+class EgressRefusedError(EgressError):
+    """A call that may not be made: to a private address, over another scheme, with a header that is two."""
 
 
 class NotFoundError(PitstopError, LookupError):

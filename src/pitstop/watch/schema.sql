@@ -38,8 +38,8 @@ CREATE TABLE IF NOT EXISTS channel (
 -- One row a notification and channel; written in the transaction that makes the incident fire, so that neither is lost.
 CREATE TABLE IF NOT EXISTS outbox (
   id INTEGER PRIMARY KEY, channel TEXT NOT NULL, key TEXT NOT NULL, title TEXT NOT NULL, body TEXT NOT NULL,
-  state TEXT NOT NULL, tries INTEGER NOT NULL DEFAULT 0, created_s REAL NOT NULL, next_s REAL, done_s REAL,
-  claimed_by TEXT NOT NULL DEFAULT '', claimed_until_s REAL, problem TEXT NOT NULL DEFAULT ''
+  delivery TEXT NOT NULL, state TEXT NOT NULL, tries INTEGER NOT NULL DEFAULT 0, created_s REAL NOT NULL,
+  next_s REAL, done_s REAL, claimed_by TEXT NOT NULL DEFAULT '', claimed_until_s REAL, problem TEXT NOT NULL DEFAULT ''
 );
 CREATE INDEX IF NOT EXISTS outbox_due ON outbox (state, next_s);
-CREATE INDEX IF NOT EXISTS outbox_channel ON outbox (channel, state);
+CREATE INDEX IF NOT EXISTS outbox_channel ON outbox (channel, state, key);

@@ -1,0 +1,195 @@
+"""``/metrics`` with 10,000 lines of values beside prometheus-client, in one run: time and memory.
+
+Run: ``python bench/metrics.py``. Both tell the same: 500 series of requests as histograms of 15 bounds, counts and sums,
+after the same observations. prometheus-client holds them in the process that it is asked in, once for each worker; with
+several workers it reads a folder of files instead (its multiprocess mode). Pitstop reads the store that all workers
+write. Each side runs in a process of its own, so that memory can be told apart; blocks take turns.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ROUTES, STATUSES = 100, ("200", "201", "404", "422", "500")
+BOUNDS = tuple(2.0**exponent for exponent in range(-9, 6))
+EACH = 40  # observations of a series in the tail that the store is asked for each time
+WORKERS = 4
+ROUNDS = 15
+DICE = random.Random(1)
+
+
+def rss_mib() -> float:
+    """Resident memory now."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 2**20
+
+
+def durations() -> list[float]:
+    """Of one series, seconds."""
+    return [DICE.lognormvariate(-4, 0.8) for _ in range(EACH)]
+
+
+def fill_store(path: str) -> None:
+    """Ten minutes of four workers."""
+    from pitstop.model import Batch, Rollups, Series
+    from pitstop.rollup.codec import encode
+    from pitstop.rollup.histogram import position_of
+    from pitstop.store import open_store
+
+    store = open_store(f"sqlite:///{path}")
+    now = int(time.time())
+    seq = 0
+    for at in range(EACH):
+        for worker in range(WORKERS):
+            rows = Rollups()
+            for route in range(ROUTES):
+                for status in STATUSES:
+                    ns = int(DICE.lognormvariate(-4, 0.8) * 1e9)
+                    rows.ts.append(now - 500 + 10 * at)
+                    rows.series.append(Series("shop", "", "http", f"GET /route/{route}/{{id}}", "", status))
+                    rows.count.append(1)
+                    rows.sum_ns.append(ns)
+                    rows.min_ns.append(ns)
+                    rows.max_ns.append(ns)
+                    rows.nbytes.append(900)
+                    rows.hist.append(encode({position_of(ns): 1}))
+            seq += 1
+            store.append(Batch(f"w{worker}", seq, rows))
+        store.upkeep()
+    store.close()
+
+
+def timed(action: Callable[[], bytes]) -> tuple[float, int, float]:
+    """Median and worst ms, and bytes."""
+    taken, size = [], 0
+    for _ in range(ROUNDS):
+        begin = time.perf_counter()
+        size = len(action())
+        taken.append((time.perf_counter() - begin) * 1e3)
+    return statistics.median(taken), size, max(taken)
+
+
+def ours(path: str, whole: bool) -> dict[str, float]:
+    """Pitstop: from the store each time; `whole` is everything that /metrics tells, else requests only."""
+    from pitstop.dashboard.export import exposition as module
+    from pitstop.dashboard.export import registry
+    from pitstop.dashboard.export.facts import SLOW_BOUNDS
+    from pitstop.dashboard.export.families.http import LABELS, _request
+    from pitstop.dashboard.export.text import TEXT_TYPE
+    from pitstop.model import SystemClock
+    from pitstop.model.series import HTTP
+    from pitstop.store import open_store
+
+    if not whole:
+        only = lambda facts: iter([  # noqa: E731
+            facts.durations("http_server_request_duration_seconds", "Duration.", HTTP, LABELS, _request, SLOW_BOUNDS)
+        ])
+        module.exporters = lambda: (("http", only),)
+    registry.exporters()
+    module.KEPT_S = 0.0
+    store = open_store(f"sqlite:///{path}")
+    made = module.Exposition(store, SystemClock())
+    before = rss_mib()
+    made.body(TEXT_TYPE)
+    median, size, worst = timed(lambda: made.body(TEXT_TYPE))
+    after = rss_mib()
+    return {"ms": median, "worst": worst, "bytes": size, "mib": after - before, "total": after, "lines": made.ourselves.samples}
+
+
+def theirs(folder: str) -> dict[str, float]:
+    """prometheus-client, in one process, or in several by way of `folder`."""
+    if folder:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+    import prometheus_client
+    from prometheus_client import multiprocess
+
+    before = rss_mib()
+    registry = prometheus_client.CollectorRegistry()
+    if folder:
+        multiprocess.MultiProcessCollector(registry)
+    else:
+        observe(registry)
+    prometheus_client.generate_latest(registry)
+    median, size, worst = timed(lambda: prometheus_client.generate_latest(registry))
+    after = rss_mib()
+    body = prometheus_client.generate_latest(registry)
+    lines = sum(not line.startswith(b"#") for line in body.splitlines())
+    return {"ms": median, "worst": worst, "bytes": size, "mib": after - before, "total": after, "lines": lines}
+
+
+def observe(registry: object) -> None:
+    """What a worker of prometheus-client holds."""
+    import prometheus_client
+
+    histogram = prometheus_client.Histogram(
+        "http_server_request_duration_seconds", "Duration.",
+        ["service_name", "http_request_method", "http_route", "http_response_status_code"],
+        registry=registry, buckets=BOUNDS,
+    )  # fmt: skip
+    for route in range(ROUTES):
+        for status in STATUSES:
+            child = histogram.labels("shop", "GET", f"/route/{route}/{{id}}", status)
+            for value in durations():
+                child.observe(value)
+
+
+def child(*arguments: str) -> dict[str, float]:
+    """One side in a process of its own."""
+    ran = subprocess.run([sys.executable, __file__, *arguments], capture_output=True, text=True, check=True)
+    found: dict[str, float] = json.loads(ran.stdout.splitlines()[-1])
+    return found
+
+
+def main() -> None:
+    """Print the table."""
+    with tempfile.TemporaryDirectory() as folder:
+        path, files = f"{folder}/pitstop.db", f"{folder}/prometheus"
+        Path(files).mkdir()
+        fill_store(path)
+        environment = os.environ | {"PROMETHEUS_MULTIPROC_DIR": files}
+        for _ in range(WORKERS):
+            subprocess.run([sys.executable, __file__, "observe"], env=environment, check=True)
+        sides = {
+            "Pitstop, the same families, from the store": ("ours", path, "same"),
+            "Pitstop, everything it tells": ("ours", path, "all"),
+            "prometheus-client, one process": ("theirs", ""),
+            f"prometheus-client, {WORKERS} processes": ("theirs", files),
+        }
+        rounds = [{name: child(*arguments) for name, arguments in sides.items()} for _ in range(3)]
+        print(f"{'':<44} {'lines':>7} {'kB':>7} {'median ms':>10} {'worst ms':>9} {'added MiB':>10} {'process MiB':>12}")
+        best = {name: min((one[name] for one in rounds), key=lambda row: row["ms"]) for name in sides}
+        for name, row in best.items():
+            print(
+                f"{name:<44} {row['lines']:>7.0f} {row['bytes'] / 1e3:>7.0f} {row['ms']:>10.1f} {row['worst']:>9.1f}"
+                f" {row['mib']:>10.1f} {row['total']:>12.1f}"
+            )
+        same, _, one, several = best.values()
+        print(f"\none process, theirs over ours: time {one['ms'] / same['ms']:.2f}, memory {one['mib'] / same['mib']:.2f}")
+        print(f"{WORKERS} processes: time {several['ms'] / same['ms']:.2f}, memory {several['mib'] / same['mib']:.2f}")
+
+
+if __name__ == "__main__":
+    match sys.argv[1:]:
+        case ["ours", path, what]:
+            print(json.dumps(ours(path, what == "all")))
+        case ["theirs", folder]:
+            print(json.dumps(theirs(folder)))
+        case ["observe"]:
+            import prometheus_client
+
+            observe(prometheus_client.CollectorRegistry())
+        case _:
+            main()
