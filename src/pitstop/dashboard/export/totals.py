@@ -1,7 +1,8 @@
 """What was counted of every series since counting began: totals that only ever grow.
 
 A store keeps intervals and forgets them; Prometheus wants one number that grows. So everything up to ten minutes ago is
-added up once and kept (`totals_file`), and what is newer is read from the store each time. That holds through restarts
+added up once and kept (`totals_file`); what is newer is read from the store, the last minute or two each time and the
+rest again every minute, for the sake of batches that come late. That holds through restarts
 of workers (their rows stay), of the dashboard (the file stays), folding (sums are exact), retention and pruning (what
 was counted stays counted), and batches that come up to ten minutes late.
 """
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from pitstop.model import Store
 
 LATE_S = 600  # a batch waits two minutes at most in a worker (rollup.flusher), and a collector's queue rarely longer
+FRESH_S = 60  # what is newer is read each time, what is older every so often
+READ_S = 120  # of the store at once, so that little is in memory
 STEP_S = 600  # how often what is settled is added to the file; a multiple of every fine tier's step
 HOUR_S = 3600
 DAY_S = 86_400
@@ -65,7 +68,9 @@ class Totals:
         self._rows: dict[str, Rollups] = {}
         self._used: dict[str, int] = {}
         self._admitted: set[Series] = set()
-        self._tail: dict[Series, Total] = {}
+        self._middle: dict[Series, Total] = {}  # from the mark to `_middle_s`
+        self._middle_s = 0
+        self._tail: dict[Series, Total] = {}  # from the mark on, as it was told last
         self._tail_until_s = 0
 
     def read(self, now_s: float) -> Counted:
@@ -145,14 +150,20 @@ class Totals:
         """The kept totals as columns, by kind."""
         self._rows, self._used = {}, {}
         self._admitted = set(self._kept)
-        self._tail = {}
+        self._tail, self._middle_s = {}, 0
         for series, total in self._kept.items():
             _append(self._rows.setdefault(series.kind, Rollups()), series, total)
             self._used[series.kind] = self._used.get(series.kind, 0) + 1
 
     def _read_tail(self, end_s: int) -> dict[Series, Total]:
+        """What came from the mark on."""
         start_s = self._mark.until_s
-        return _added({}, self._read(start_s, end_s)) if start_s < end_s else {}
+        fresh_s = max(start_s, (end_s - FRESH_S) // FRESH_S * FRESH_S)
+        if fresh_s != self._middle_s:
+            self._middle, self._middle_s = {}, fresh_s
+            for piece_s in range(start_s, fresh_s, READ_S):
+                self._middle |= _added(self._middle, self._read(piece_s, min(piece_s + READ_S, fresh_s)))
+        return self._middle | (_added(self._middle, self._read(fresh_s, end_s)) if fresh_s < end_s else {})
 
     def _lost(self, tail: Mapping[Series, Total]) -> bool:
         """Whether less is counted since the mark than was told before: rows were pruned, or the file was damaged."""
