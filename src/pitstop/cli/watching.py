@@ -22,4 +22,6 @@ def watcher(store: Store, settings: Settings) -> Watcher:
         Ledger(beside(store.url, "watch")),
         rules_path=Path(settings.text("rules")),
         public_url=settings.text("public_url"),
+        egress_allow=settings.words("egress_allow"),
+        secret_key=settings.text("secret_key"),
     )

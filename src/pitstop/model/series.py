@@ -25,6 +25,7 @@ TRANSACTION = "transaction"  # from its begin to its end, around the statements
 PART = "part"  # exclusive time of one of PARTS within a request
 REPEATED = "n_plus_one"
 ERROR = "error"
+PROBE = "probe"  # one of our own looks at whether something answers
 METRIC = "metric"  # a histogram that the host keeps by itself
 
 PARTS = (GC, DB, CACHE, HTTP_CLIENT, QUEUE, POOL_WAIT, LOOP_WAIT, TEMPLATE)
@@ -44,6 +45,7 @@ class Series(NamedTuple):
     was repeated, time what the repetitions took in each, `nbytes` their number.
     `error`: name the failure's fingerprint, parent the route, outcome its type; `count` is exact.
     `metric`: name the host's; values that are no time are kept as if they were seconds.
+    `probe`: name the probe's, outcome ok or error.
     For `db`, `nbytes` is rows: returned by the driver, or touched by a statement that returns none.
     """
 

@@ -272,7 +272,7 @@ class Watch(Protocol):
         ...
 
     def check_rule(self, text: str) -> RuleState:
-        """What `save_rule` would make of `text`, without saving it; quick, for an editor that checks while one types."""
+        """What `save_rule` would make of `text`, without saving it; quick, for an editor that checks as one types."""
         ...
 
     def save_rule(self, text: str, who: str) -> RuleState:
@@ -285,6 +285,10 @@ class Watch(Protocol):
 
     def test_rule(self, text: str, window: Window) -> Replay:
         """What `text`, a rule as TOML or the name of one, would have done on recorded history."""
+        ...
+
+    def beat(self, name: str) -> None:
+        """Note that `name` has reported: what rules of kind heartbeat wait for."""
         ...
 
     def channels(self) -> Sequence[Channel]:

@@ -19,9 +19,9 @@ from pitstop.watch import journal
 from pitstop.watch.conditions import KINDS
 from pitstop.watch.incidents import Looked
 from pitstop.watch.ledger import LeaseLostError
-from pitstop.watch.machine import State, Stepped, step
 from pitstop.watch.mute import Muting
-from pitstop.watch.sight import Sight
+from pitstop.watch.sight import SETTLED_S, Sight
+from pitstop.watch.step import State, Stepped, step
 
 if TYPE_CHECKING:
     import sqlite3
@@ -69,7 +69,8 @@ class Evaluator:
     """`tick` is one round, for whoever has a clock of his own; `start` runs one a second in a thread.
 
     `plan` is asked at every round. `sight` makes the view of one moment. `put` writes a message into the outbox within
-    the transaction it is given; `told` is called when that is committed. `illustrate` adds the course of the value.
+    the transaction it is given; `tend` is told each round, with ``holds=``, whether this one evaluates. `illustrate`
+    adds the course of the value.
     """
 
     def __init__(
@@ -80,7 +81,7 @@ class Evaluator:
         *,
         sight: Callable[[int, dict[Hashable, object]], Sight] | None = None,
         put: Callable[[sqlite3.Connection, Notification], object] | None = None,
-        told: Callable[[], object] | None = None,
+        tend: Callable[..., object] | None = None,
         illustrate: Callable[[Notification, Mapping[str, Rule]], Notification] | None = None,
         gauges: Callable[[int], Mapping[str, float]] = lambda _: {},
         public_url: str = "",
@@ -94,7 +95,7 @@ class Evaluator:
         self._plan = plan
         self._sight = sight or (lambda at_s, kept: Sight(store, at_s, kept=kept))
         self._put = put
-        self._told = told or (lambda: None)
+        self._tend = tend or (lambda **_: None)
         self._illustrate = illustrate or (lambda notification, _: notification)
         self._gauges = gauges
         self._public_url = public_url
@@ -135,7 +136,9 @@ class Evaluator:
     def tick(self) -> list[Notification]:
         """One round: look at what is due, write what follows; the messages that were put. Raises StoreError."""
         now_s = self._clock.now_s()
-        if not self._hold():
+        holds = self._hold()
+        self._tend(holds=holds)
+        if not holds:
             return []
         plan = self._plan()
         due = self._due(plan.rules, now_s)
@@ -147,8 +150,6 @@ class Evaluator:
         for at_s, rules in due.items():
             self._looked |= {rule.name: (rule, at_s) for rule in rules}
         self._looked = {rule.name: self._looked[rule.name] for rule in plan.rules if rule.name in self._looked}
-        if done.notifications:
-            self._told()
         self._tell_store(int(max(due, default=now_s)) if due else None)
         return done.notifications
 
@@ -188,7 +189,7 @@ class Evaluator:
         """Rules by the moment of their grid that has come; one that was changed is looked at anew."""
         due: dict[int, list[Rule]] = {}
         for rule in rules:
-            at_s = int(now_s // rule.every_s) * rule.every_s
+            at_s = int((now_s - SETTLED_S) // rule.every_s) * rule.every_s
             known, looked_s = self._looked.get(rule.name, (None, -1.0))
             if known != rule or at_s > looked_s or looked_s > now_s:
                 due.setdefault(at_s, []).append(rule)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import tomllib
 from importlib import resources
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from pitstop.model import SettingError
 from pitstop.watch.conditions import KINDS
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+T = TypeVar("T")
 DEFAULT = "default"
 DASHBOARD = "dashboard"
 CHANNEL = "channel"
@@ -248,9 +249,7 @@ def _minute(where: str, value: object) -> int:
     return minute
 
 
-def parsed_with(
-    parse: Callable[[Mapping[str, object], str], object], entries: list[Entry]
-) -> tuple[list[object], list[Problem]]:
+def parsed_with(parse: Callable[[Mapping[str, object], str], T], entries: list[Entry]) -> tuple[list[T], list[Problem]]:
     """Each of `entries` as `parse` reads it, and those that it cannot read."""
     good, bad = [], []
     for entry in entries:

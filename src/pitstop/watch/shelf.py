@@ -23,7 +23,7 @@ from pitstop.watch.rulebook import (
     read_rulebook,
     single,
 )
-from pitstop.watch.rules import Rule
+from pitstop.watch.rules import Rule, parse_rule
 from pitstop.watch.toml import table_text
 
 if TYPE_CHECKING:
@@ -73,8 +73,9 @@ class Shelf:
             windows += [window for window in part.maintenances if window.name not in taken]
             taken |= {rule.name for rule in part.rules} | {window.name for window in part.maintenances}
             taken |= {entry.name for entry in part.entries if entry.what != CHANNEL}
+        inhibits = tuple(inhibit for part in parts for inhibit in part.inhibits)
         return Rulebook(
-            tuple(rules), tuple(entries), file.inhibits, tuple(windows), file.grouping, file.defaults,
+            tuple(rules), tuple(entries), inhibits, tuple(windows), file.grouping, file.defaults,
             (*file.problems, *saved.problems),
         )  # fmt: skip
 
@@ -102,6 +103,20 @@ class Shelf:
         ]
         out += [_listed(p.name, p.what, p.source, p.text, p.problem) for p in (*book.problems, *problems)]
         return sorted(out, key=lambda one: (_rank(one), one.name))
+
+    def rule(self, text: str) -> Rule:
+        """The rule that `text` is, as TOML or by its name. Raises SettingError, and NotFoundError for no name."""
+        if "=" not in text:
+            found = next((rule for rule in self.book().rules if rule.name == text.strip()), None)
+            if found is None:
+                raise NotFoundError(
+                    f"there is no rule '{text.strip()}'; write one of the rules' names, or a rule as TOML"
+                )
+            return found
+        what, table = single(text)
+        if what != "rule":
+            raise SettingError(f"[[{what}]] is no rule; only rules are tested on what was recorded")
+        return parse_rule(table, DASHBOARD)
 
     def check(self, text: str) -> RuleState:
         """How the rule in `text` would stand. Raises SettingError for what is none, or has a name of the file."""

@@ -1,8 +1,8 @@
 """What can be known at one moment: the store up to then, and what the machine said of itself.
 
-A look is at a moment of a fixed grid, and sees whole steps of `GRID_S` up to `SETTLED_S` before it: what is written a
-little late is there by then, and folding 1-second rows into 10-second ones changes nothing. So whoever looks at the
-same moment again, another process or a replay, sees the same.
+A look is at a moment of a fixed grid and happens `SETTLED_S` after it, when what is written a little late is there.
+It sees whole steps of `GRID_S`, so that folding 1-second rows into 10-second ones changes nothing. So whoever looks at
+the same moment again, another process or a replay, sees the same.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     from pitstop.model import Rollups, Samples, Store
-    from pitstop.model.watching import Component, SloState
+    from pitstop.model.watching import Component
+    from pitstop.watch.budgets import Burning
 
     T = TypeVar("T")
 
@@ -25,14 +26,13 @@ GRID_S = 10  # the step that fresh rows are folded into: docs/store.md
 COARSE_GRID_S = 60  # … and the one that follows after two days, for windows of an hour and more
 COARSE_FROM_S = 3600
 
-Gauges = "Callable[[int], Mapping[str, float]]"
-
 
 class Sight:
     """One moment. Reads are made once, however many rules ask.
 
-    `gauges` has figures of this machine at a moment (`pitstop.watch.gauges`), `slos` the objectives, `components` the
-    state of everything around. `kept` outlives the moment: for what is dear and changes once an hour.
+    `gauges` has figures of this machine at a moment (`pitstop.watch.gauges`), `burning` the burn rates of all
+    objectives, `components` the state of everything around. `kept` outlives the moment: for what is dear and changes
+    once an hour.
     """
 
     def __init__(
@@ -41,14 +41,14 @@ class Sight:
         at_s: int,
         *,
         gauges: Callable[[int], Mapping[str, float]] = lambda _: {},
-        slos: Callable[[int], list[SloState]] = lambda _: [],
+        burning: Callable[[int], list[Burning]] = lambda _: [],
         components: Callable[[int], list[Component]] = lambda _: [],
         kept: dict[Hashable, object] | None = None,
     ) -> None:
         self.store = store
         self.at_s = at_s
         self._gauges = gauges
-        self._slos = slos
+        self._burning = burning
         self._components = components
         self._kept = {} if kept is None else kept
         self._read: dict[Hashable, object] = {}
@@ -56,21 +56,31 @@ class Sight:
     def end_s(self, over_s: int = 0) -> int:
         """Where windows of `over_s` that are looked at now end, Unix seconds."""
         grid_s = COARSE_GRID_S if over_s >= COARSE_FROM_S else GRID_S
-        return (self.at_s - SETTLED_S) // grid_s * grid_s
+        return self.at_s // grid_s * grid_s
 
     def window(self, over_s: int) -> Window:
-        """The last `over_s` seconds that have settled."""
+        """The last `over_s` seconds."""
         end_s = self.end_s(over_s)
         return Window(end_s - over_s, end_s)
 
     def rollups(
-        self, window: Window, *, kind: str, service: str | None = None, step_s: int | None = None, hist: bool = True
+        self,
+        window: Window,
+        *,
+        kind: str | None,
+        service: str | None = None,
+        step_s: int | None = None,
+        hist: bool = True,
     ) -> Rollups:
         """Rows of one kind. Raises StoreError."""
         return self.once(
             ("rollups", window, kind, service, step_s, hist),
             lambda: self.store.rollups(window, Match(service=service, kind=kind), step_s=step_s, hist=hist),
         )
+
+    def services(self) -> list[str]:
+        """Every service that is known. Raises StoreError."""
+        return self.once("services", self.store.services)
 
     def samples(self, window: Window, names: tuple[str, ...], step_s: int) -> Samples:
         """Gauges of every worker. Raises StoreError."""
@@ -82,9 +92,9 @@ class Sight:
         """Figures of the machine that watches, by name."""
         return self.once("gauges", lambda: self._gauges(self.at_s))
 
-    def slos(self) -> list[SloState]:
-        """Every objective. Raises StoreError."""
-        return self.once("slos", lambda: self._slos(self.end_s()))
+    def burning(self) -> list[Burning]:
+        """The burn rates of every objective. Raises StoreError."""
+        return self.once("burning", lambda: self._burning(self.at_s))
 
     def components(self) -> list[Component]:
         """The state of everything around."""
@@ -96,7 +106,7 @@ class Sight:
             self._read[key] = ask()
         return self._read[key]  # type: ignore[return-value]
 
-    def keep(self, key: Hashable, ask: Callable[[], T], most: int = 64) -> T:
+    def keep(self, key: Hashable, ask: Callable[[], T], most: int = 1024) -> T:
         """What `ask` answers, kept beyond the moment: the key says what it depends on."""
         if key not in self._kept:
             while len(self._kept) >= most:

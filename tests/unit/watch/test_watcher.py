@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from conftest import Clock, Recorded
+
     from pitstop.watch.watcher import Watcher
 
 SLOW = """

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pitstop.analyze.stats import Stats
 
 PERCENTILES = ("p50", "p90", "p95", "p99")
+NEED_COUNTS = (*PERCENTILES, "mean")  # the standard error of a mean comes from the histogram, too
 COUNTED = ("rate", "count")
 SAMPLE = "sample:"
 _UNITS = {"mean": SECONDS, "error_ratio": RATIO, "rate": PER_S, "count": NUMBER} | dict.fromkeys(PERCENTILES, SECONDS)

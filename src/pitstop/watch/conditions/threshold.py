@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pitstop.analyze.stats import NO_DATA, numbered_by, stats_by_group
+from pitstop.analyze.stats import NO_DATA
+from pitstop.watch.conditions.course import figured
 from pitstop.watch.conditions.figures import COUNTED, PERCENTILES, SAMPLE, figure_of, figure_text, unit_of
 from pitstop.watch.conditions.reading import Kind, Reading
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pitstop.model import Series
     from pitstop.watch.rules import Rule
     from pitstop.watch.sight import Sight
 
@@ -24,29 +24,16 @@ def read(rule: Rule, sight: Sight) -> Sequence[Reading]:
         return _of_samples(rule, sight)
     window = sight.window(rule.over_s)
     rows = sight.rollups(window, kind=rule.series, hist=rule.metric in PERCENTILES)
-    names, groups = numbered_by(rows.series, lambda one: labels_of(rule, one))
-    keep = [i for i, labels in enumerate(names) if labels is not None]
-    found = stats_by_group(rows, groups, len(names), window.duration_s) if keep else []
-    by_labels = {names[i]: found[i] for i in keep}
+    by_labels = figured(rule, rows, window)
     if rule.metric in COUNTED and not rule.by:  # silence counts as zero where it is known who is silent
         for service in rule.service:
             if not set("*?[") & set(service):
                 by_labels.setdefault((("service", service),), NO_DATA)
     out = []
     for labels, stats in by_labels.items():
-        assert labels is not None
         value = figure_of(rule.metric, stats) if stats.requests >= rule.least_events else None
         out.append(reading(rule, dict(labels), value))
     return out
-
-
-def labels_of(rule: Rule, series: Series) -> tuple[tuple[str, str], ...] | None:
-    """The labels that `series` is counted under; None when the rule is not about it."""
-    route = series.name if not series.parent else series.parent
-    if not rule.concerns(service=series.service, route=route, tenant=series.tenant, outcome=series.outcome):
-        return None
-    has = {"route": route, "tenant": series.tenant, "outcome": series.outcome}
-    return (("service", series.service), *((name, has[name]) for name in rule.by if name in has))
 
 
 def reading(rule: Rule, labels: dict[str, str], value: float | None) -> Reading:

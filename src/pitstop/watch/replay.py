@@ -1,0 +1,180 @@
+"""What a rule would have done: the same looks at recorded history, through the same steps.
+
+A look at a moment sees what a live one saw, as long as the store keeps that time as finely as the look cuts it: two
+days exactly, then in minutes, after two weeks in hours (docs/store.md). Windows of more than `MOST_LOOKS` looks are
+looked at less often.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pitstop.model import Rollups, SettingError, Window
+from pitstop.model.watching import FIRING, Replay
+from pitstop.watch.budgets import Burning, history
+from pitstop.watch.burn import burns
+from pitstop.watch.conditions import KINDS
+from pitstop.watch.conditions.course import part
+from pitstop.watch.evaluator import closest
+from pitstop.watch.gauges import Recalled
+from pitstop.watch.incidents import Looked, Open, follow
+from pitstop.watch.sight import COARSE_GRID_S, GRID_S, Sight
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Sequence
+
+    from pitstop.model import Store
+    from pitstop.model.watching import Incident
+    from pitstop.watch.objectives import Objective
+    from pitstop.watch.rules import Rule
+
+MOST_LOOKS = 3000  # a day of one each half minute
+MOST_POINTS = 720  # of the chart
+CHUNK_S = 1800  # what is read at once: one read serves the windows of many looks
+_NO_HISTORY = ("component",)
+
+
+def replay(
+    rule: Rule,
+    window: Window,
+    store: Store,
+    *,
+    objectives: Sequence[Objective] = (),
+    most_looks: int = MOST_LOOKS,
+) -> Replay:
+    """The incidents that `rule` would have had in `window`; what is open at its end is still firing.
+
+    Raises SettingError for a kind whose past is not kept or a window without a look, StoreError.
+    """
+    if rule.kind in _NO_HISTORY:
+        raise SettingError(f"what rules of kind {rule.kind} look at is not recorded; there is nothing to test them on")
+    step_s = rule.every_s * max(1, -(-window.duration_s // (rule.every_s * most_looks)))
+    moments = range(-(-window.start_s // step_s) * step_s, window.end_s, step_s)
+    if not moments:
+        raise SettingError(f"the window is shorter than {step_s} s, the time between two looks")
+    warm_up = range(max(0, moments[0] - _steps(rule.for_s + rule.keep_s, step_s)), moments[0], step_s)
+    seen = Window(warm_up[0] if warm_up else moments[0], moments[-1] + 1)
+    sights = _Sights(store, seen, _burning(rule, store, objectives, seen))
+    opened: dict[str, Open] = {}
+    ended: list[Incident] = []
+    values: list[tuple[int, float | None]] = []
+    limit, unit = rule.limit, ""
+    for at_s in (*warm_up, *moments):
+        look = Looked(rule, at_s, KINDS[rule.kind].read(rule, sights.at(at_s)))
+        followed = follow(opened, [look])
+        opened = followed.open
+        ended += followed.ended
+        if at_s >= moments[0]:
+            value, at_limit, at_unit = closest(rule, look)
+            values.append((at_s, value))
+            limit, unit = limit if at_limit is None else at_limit, at_unit or unit
+    firing = [one.incident for one in opened.values() if one.incident.state == FIRING]
+    found = [one for one in (*ended, *firing) if one.ended_s is None or one.ended_s >= window.start_s]
+    found.sort(key=lambda one: (one.began_s, one.key))
+    return Replay(
+        rule.name, window, step_s, len(moments),
+        [one._replace(id=number) for number, one in enumerate(found, 1)],
+        thinned(values, low=rule.below is not None), limit, unit,
+    )  # fmt: skip
+
+
+def _burning(
+    rule: Rule, store: Store, objectives: Sequence[Objective], window: Window
+) -> Callable[[int], list[Burning]]:
+    """Burn rates at any moment of `window`, from one read of three days and what follows."""
+    if rule.kind != "burn_rate":
+        return lambda _: []
+    step_s = COARSE_GRID_S if rule.every_s % COARSE_GRID_S == 0 else GRID_S
+    courses = history(store, objectives, window, step_s)
+
+    def at(at_s: int) -> list[Burning]:
+        return [
+            Burning(one.scope.objective, dict(one.scope.labels), burns(one.read, one.scope.objective, at_s))
+            for one in courses
+        ]
+
+    return at
+
+
+def thinned(values: list[tuple[int, float | None]], *, low: bool = False) -> list[tuple[int, float | None]]:
+    """At most `MOST_POINTS` of `values`, the largest (or lowest) of those that stand for one another."""
+    number = -(-len(values) // MOST_POINTS)
+    if number <= 1:
+        return values
+    out = []
+    for first in range(0, len(values), number):
+        some = values[first : first + number]
+        known = [value for _, value in some if value is not None]
+        out.append((some[0][0], (min(known) if low else max(known)) if known else None))
+    return out
+
+
+def _steps(length_s: int, step_s: int) -> int:
+    return -(-length_s // step_s) * step_s
+
+
+class _Sights:
+    """Sights of many moments over one store, which is read in pieces."""
+
+    def __init__(self, store: Store, window: Window, burning: Callable[[int], list[Burning]]) -> None:
+        self._store = store
+        self._burning = burning
+        self._recalled = Recalled(store, window)
+        self._kept: dict[Hashable, object] = {}
+        self._chunks: dict[Hashable, dict[int, Rollups]] = {}
+
+    def at(self, at_s: int) -> Sight:
+        return _Past(self, self._store, at_s, self._burning, self._recalled, self._kept)
+
+    def rows(self, window: Window, kind: str | None, service: str | None, read: Callable[[Window], Rollups]) -> Rollups:
+        """Rows of `window` out of pieces that were read in steps of the grid."""
+        chunks = self._chunks.setdefault((kind, service), {})
+        out = Rollups()
+        first = window.start_s // CHUNK_S
+        for old in [number for number in chunks if number < first]:  # looks go forward
+            del chunks[old]
+        for number in range(first, -(-window.end_s // CHUNK_S)):
+            if number not in chunks:
+                chunks[number] = read(Window(number * CHUNK_S, (number + 1) * CHUNK_S))
+            rows = chunks[number]
+            inside = [i for i, ts in enumerate(rows.ts) if window.start_s <= ts < window.end_s]
+            some = part(rows, inside) if len(inside) < len(rows) else rows
+            for mine, more in zip(out.columns(), some.columns(), strict=True):
+                mine.extend(more)  # type: ignore[attr-defined]
+        return out
+
+
+class _Past(Sight):
+    """A moment that has passed."""
+
+    def __init__(
+        self,
+        sights: _Sights,
+        store: Store,
+        at_s: int,
+        burning: Callable[[int], list[Burning]],
+        recalled: Recalled,
+        kept: dict[Hashable, object],
+    ) -> None:
+        super().__init__(store, at_s, gauges=recalled.at, burning=burning, kept=kept)
+        self._sights = sights
+
+    def rollups(
+        self,
+        window: Window,
+        *,
+        kind: str | None,
+        service: str | None = None,
+        step_s: int | None = None,
+        hist: bool = True,
+    ) -> Rollups:
+        """Rows of one kind; short windows of the last look and this one are cut out of one read."""
+        if step_s is not None or window.duration_s > CHUNK_S or window.start_s % GRID_S:
+            return super().rollups(window, kind=kind, service=service, step_s=step_s, hist=hist)
+        ask = super().rollups
+        return self.once(
+            ("rollups", window, kind, service, step_s, hist),
+            lambda: self._sights.rows(
+                window, kind, service, lambda piece: ask(piece, kind=kind, service=service, step_s=GRID_S)
+            ),
+        )
