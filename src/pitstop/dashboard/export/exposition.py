@@ -64,6 +64,7 @@ class Exposition:
         self._totals = Totals(store, self.file, writable=writable, retention_s=retention_s)
         self._lock = threading.Lock()
         self._noting = threading.Lock()
+        self._seldom: dict[str, tuple[float, object]] = {}
         self._kept: dict[str, tuple[float, bytes]] = {}
 
     def body(self, content_type: str) -> bytes:
@@ -72,6 +73,7 @@ class Exposition:
             now_s = self._clock.monotonic_ns() / 1e9
             until_s, body = self._kept.get(content_type, (float("-inf"), b""))
             if now_s >= until_s:
+                self._kept.clear()
                 began_s = time.perf_counter()
                 pieces = WRITERS[content_type](self.families())
                 body = b"".join(_encoded(piece) for piece in pieces)
@@ -82,7 +84,7 @@ class Exposition:
     def families(self) -> Iterator[Family]:
         """Every family of every exporter; one that fails is left out, and counted. Raises StoreError at once."""
         now_s = self._clock.now_s()
-        facts = Facts(self._store, self._totals.read(now_s), now_s, self.watch, self.ourselves)
+        facts = Facts(self._store, self._totals.read(now_s), now_s, self.watch, self.ourselves, self._seldom)
         for name, make in exporters():
             try:
                 yield from make(facts)

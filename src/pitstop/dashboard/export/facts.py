@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 
 import numpy as np
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 ALIVE_S = 30  # a worker that said nothing for so long is gone: it samples its gauges every five seconds
+SELDOM_S = 15  # the usual distance of scrapes
 RECENT_S = 300  # what percentiles told as gauges are taken over
 EXEMPLARS_S = 900  # how old a trace may be that stands for a bucket
 MOST_EXEMPLARS = 500
@@ -55,14 +56,23 @@ class Ourselves(NamedTuple):
 
 
 class Facts:
-    """Everything at `now_s`. For one thread at a time. `watch` None: nobody watches."""
+    """Everything at `now_s`. For one thread at a time. `watch` None: nobody watches. `kept` lasts longer than this."""
 
-    def __init__(self, store: Store, counted: Counted, now_s: float, watch: Watch | None, ourselves: Ourselves) -> None:
+    def __init__(
+        self,
+        store: Store,
+        counted: Counted,
+        now_s: float,
+        watch: Watch | None,
+        ourselves: Ourselves,
+        kept: dict[str, tuple[float, object]],
+    ) -> None:
         self.store = store
         self.counted = counted
         self.now_s = now_s
         self.watch = watch
         self.ourselves = ourselves
+        self._kept = kept
 
     def rows(self, kind: str) -> Rollups:
         """Totals of one kind."""
@@ -76,6 +86,14 @@ class Facts:
             return ask(self.watch)
         except PitstopError:
             return ()
+
+    def seldom(self, key: str, ask: Callable[[], T]) -> T:
+        """What `ask` answers, asked at most every `SELDOM_S`: for what is dear and changes slowly."""
+        until_s, value = self._kept.get(key, (float("-inf"), None))
+        if not until_s - SELDOM_S <= self.now_s < until_s:
+            value = ask()
+            self._kept[key] = (self.now_s + SELDOM_S, value)
+        return cast("T", value)
 
     @cached_property
     def size(self) -> StoreSize:

@@ -131,16 +131,20 @@ class LabelWriter:
 
     def __init__(self, names: Sequence[str]) -> None:
         self._names = names
-        self._template = ",".join(f'{name}="%s"' for name in names)
-        self._quotes = 2 * len(names)
+        self._templates: dict[tuple[bool, ...], str] = {}
 
     def __call__(self, labels: LabelSet) -> str:
         """``a="1",b="2"``."""
-        if "" not in labels:
-            text = self._template % labels
-            if "\\" not in text and "\n" not in text and text.count('"') == self._quotes:
-                return text
-        return ",".join(f'{name}="{escaped(value)}"' for name, value in zip(self._names, labels, strict=True) if value)
+        present = tuple(map(bool, labels))
+        template = self._templates.get(present)
+        if template is None:
+            names = [name for name, there in zip(self._names, present, strict=True) if there]
+            self._templates[present] = template = ",".join(f'{name}="%s"' for name in names)
+        values = tuple(filter(None, labels))
+        text = template % values
+        if "\\" not in text and "\n" not in text and text.count('"') == 2 * len(values):
+            return text
+        return template % tuple(map(escaped, values))
 
     def braced(self, labels: LabelSet) -> str:
         """With braces, or nothing at all."""

@@ -1,8 +1,8 @@
 """What was counted of every series since counting began: totals that only ever grow.
 
 A store keeps intervals and forgets them; Prometheus wants one number that grows. So everything up to ten minutes ago is
-added up once and kept (`totals_file`); what is newer is read from the store, the last minute or two each time and the
-rest again every minute, for the sake of batches that come late. That holds through restarts
+added up once and kept (`totals_file`). What is newer is read from the store: the last seconds each time, the last
+minutes once a minute for the sake of batches that come late, and what is between when it is added to the file. That holds through restarts
 of workers (their rows stay), of the dashboard (the file stays), folding (sums are exact), retention and pruning (what
 was counted stays counted), and batches that come up to ten minutes late.
 """
@@ -29,8 +29,10 @@ if TYPE_CHECKING:
     from pitstop.model import Store
 
 LATE_S = 600  # a batch waits two minutes at most in a worker (rollup.flusher), and a collector's queue rarely longer
-FRESH_S = 60  # what is newer is read each time, what is older every so often
-READ_S = 120  # of the store at once, so that little is in memory
+FRESH_S = 10  # what is newer is read each time: a flush comes a second or two after its interval
+RECENT_S = 180  # what is newer is read again once a minute: a worker's batches wait for two minutes at most
+AGAIN_S = 60
+READ_S = 60  # of the store at once, so that little is in memory
 STEP_S = 600  # how often what is settled is added to the file; a multiple of every fine tier's step
 HOUR_S = 3600
 DAY_S = 86_400
@@ -47,6 +49,14 @@ class Counted(NamedTuple):
 
     rows: Mapping[str, Rollups]
     series: Mapping[str, int]
+
+
+class _Span:
+    """What was counted from somewhere on up to `until_s`."""
+
+    def __init__(self, until_s: int = -1) -> None:
+        self.until_s = until_s
+        self.totals: dict[Series, Total] = {}
 
 
 class Totals:
@@ -68,8 +78,8 @@ class Totals:
         self._rows: dict[str, Rollups] = {}
         self._used: dict[str, int] = {}
         self._admitted: set[Series] = set()
-        self._middle: dict[Series, Total] = {}  # from the mark to `_middle_s`
-        self._middle_s = 0
+        self._older = _Span()  # from the mark to three minutes ago
+        self._recent = _Span()  # from there to some seconds ago
         self._tail: dict[Series, Total] = {}  # from the mark on, as it was told last
         self._tail_until_s = 0
 
@@ -150,7 +160,8 @@ class Totals:
         """The kept totals as columns, by kind."""
         self._rows, self._used = {}, {}
         self._admitted = set(self._kept)
-        self._tail, self._middle_s = {}, 0
+        self._tail = {}
+        self._older = _Span()
         for series, total in self._kept.items():
             _append(self._rows.setdefault(series.kind, Rollups()), series, total)
             self._used[series.kind] = self._used.get(series.kind, 0) + 1
@@ -158,12 +169,22 @@ class Totals:
     def _read_tail(self, end_s: int) -> dict[Series, Total]:
         """What came from the mark on."""
         start_s = self._mark.until_s
+        older_s = max(start_s, (end_s - RECENT_S) // AGAIN_S * AGAIN_S)
         fresh_s = max(start_s, (end_s - FRESH_S) // FRESH_S * FRESH_S)
-        if fresh_s != self._middle_s:
-            self._middle, self._middle_s = {}, fresh_s
-            for piece_s in range(start_s, fresh_s, READ_S):
-                self._middle |= _added(self._middle, self._read(piece_s, min(piece_s + READ_S, fresh_s)))
-        return self._middle | (_added(self._middle, self._read(fresh_s, end_s)) if fresh_s < end_s else {})
+        if not start_s <= self._older.until_s <= older_s:
+            self._older = _Span(start_s)
+        if self._older.until_s != older_s or not older_s <= self._recent.until_s <= fresh_s:
+            self._recent = _Span(older_s)
+        self._extend(self._older, older_s)
+        self._extend(self._recent, fresh_s)
+        tail = self._older.totals | _summed(self._older.totals, self._recent.totals)
+        return tail | (_added(tail, self._read(fresh_s, end_s)) if fresh_s < end_s else {})
+
+    def _extend(self, span: _Span, until_s: int) -> None:
+        while span.until_s < until_s:
+            end_s = min(span.until_s + READ_S, until_s)
+            span.totals |= _added(span.totals, self._read(span.until_s, end_s))
+            span.until_s = end_s
 
     def _lost(self, tail: Mapping[Series, Total]) -> bool:
         """Whether less is counted since the mark than was told before: rows were pruned, or the file was damaged."""
@@ -221,6 +242,11 @@ def _added(kept: Mapping[Series, Total], rows: Rollups) -> dict[Series, Total]:
             names, hists, seen.tolist(), added.count.tolist(), added.sum_ns.tolist(), added.nbytes.tolist(), strict=True
         )
     }
+
+
+def _summed(kept: Mapping[Series, Total], more: Mapping[Series, Total]) -> dict[Series, Total]:
+    """The new totals of every series that `more` has."""
+    return _added(kept, _rows_of(more)) if kept else dict(more)
 
 
 def _itself(series: Series) -> Series:

@@ -26,7 +26,7 @@ def families(facts: Facts) -> Iterator[Family]:
     yield from _incidents(facts)
     yield from _rules(facts)
     yield from _channels(facts)
-    components = facts.watched(lambda watch: watch.components())
+    components = facts.seldom("components", lambda: facts.watched(lambda watch: watch.components()))
     yield Family(
         "pitstop_component_state", GAUGE, "One for the state that a component is in.", labels=("component", "state"),
         values=[((shown(one.name), state), float(one.state == state)) for one in components for state in _STATES],

@@ -36,7 +36,7 @@ def families(facts: Facts) -> Iterator[Family]:
         ("http_server_response_body_size_bytes", "Bytes of response bodies.", "bytes", lambda sums_: sums_.nbytes),
     )  # fmt: skip
     yield facts.gauges("http_server_active_requests", "Requests that are being answered.", "requests.in_flight")
-    yield _percentiles(facts)
+    yield facts.seldom("http percentiles", lambda: _percentiles(facts))
     yield from facts.counters(
         PART, (*ROUTE, "part"), lambda s: (*route_of(s, s.parent), s.name),
         (

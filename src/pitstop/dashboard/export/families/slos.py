@@ -19,7 +19,7 @@ _SPANS = ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
 
 def families(facts: Facts) -> Iterator[Family]:
     """Of every objective that somebody watches."""
-    slos = facts.watched(lambda watch: watch.slos())
+    slos = facts.seldom("objectives", lambda: facts.watched(lambda watch: watch.slos()))
     for name, text, unit, values in (
         ("pitstop_slo_target_ratio", "Share of events that has to be good.", "ratio", [one.target for one in slos]),
         ("pitstop_slo_good_ratio", "Share that was good over the window.", "ratio", [one.ratio for one in slos]),
