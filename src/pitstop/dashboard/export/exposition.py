@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import threading
 import time
@@ -76,7 +77,10 @@ class Exposition:
                 self._kept.clear()
                 began_s = time.perf_counter()
                 pieces = WRITERS[content_type](self.families())
-                body = b"".join(_encoded(piece) for piece in pieces)
+                made = io.BytesIO()  # pieces in a list would be in memory twice
+                for piece in pieces:
+                    made.write(_encoded(piece))
+                body = made.getvalue()
                 self._note_made(body, time.perf_counter() - began_s, content_type)
                 self._kept[content_type] = (self._clock.monotonic_ns() / 1e9 + KEPT_S, body)
             return body

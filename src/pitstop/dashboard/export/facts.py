@@ -11,6 +11,7 @@ from pitstop.analyze.columns import GroupCounts
 from pitstop.analyze.stats import numbered_by, sums
 from pitstop.dashboard.export.blocks import in_blocks
 from pitstop.dashboard.export.family import COUNTER, GAUGE, HISTOGRAM, Block, Exemplar, Family, LabelSet, shown
+from pitstop.dashboard.export.totals import gathered, rows_of
 from pitstop.model import Match, PitstopError, Rollups, Window
 from pitstop.model.trace import TraceMatch
 
@@ -113,9 +114,12 @@ class Facts:
         return [Reading(*key, value) for key, value in last.items()]
 
     def recent(self, kind: str) -> Rollups:
-        """Rows of the last five minutes."""
-        now_s = int(self.now_s)
-        return self.store.rollups(Window(now_s - RECENT_S, now_s + 1), Match(kind=kind))
+        """What came in the last five minutes, a row a series."""
+        end_s = int(self.now_s) + 1
+        match = Match(kind=kind)
+        return rows_of(
+            gathered(lambda start, end: self.store.rollups(Window(start, end), match), end_s - RECENT_S, end_s)
+        )
 
     @cached_property
     def exemplars(self) -> Mapping[tuple[str, str, str, str, str], Sequence[Exemplar]]:

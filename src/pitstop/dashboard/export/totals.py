@@ -23,7 +23,7 @@ from pitstop.model import Match, Rollups, Series, StoreError, Window
 from pitstop.model.series import OTHER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from pitstop.dashboard.export.totals_file import TotalsFile
     from pitstop.model import Store
@@ -32,7 +32,7 @@ LATE_S = 600  # a batch waits two minutes at most in a worker (rollup.flusher), 
 FRESH_S = 10  # what is newer is read each time: a flush comes a second or two after its interval
 RECENT_S = 180  # what is newer is read again once a minute: a worker's batches wait for two minutes at most
 AGAIN_S = 60
-READ_S = 60  # of the store at once, so that little is in memory
+READ_S = 30  # of the store at once, so that little is in memory
 STEP_S = 600  # how often what is settled is added to the file; a multiple of every fine tier's step
 HOUR_S = 3600
 DAY_S = 86_400
@@ -94,7 +94,7 @@ class Totals:
             tail = self._read_tail(end_s)
             if self._lost(tail):
                 _log.warning("pitstop: the store lost rows that were exported already; totals go on from what was told")
-                self._add(_rows_of(self._tail), self._tail_until_s)
+                self._add(rows_of(self._tail), self._tail_until_s)
                 tail = self._read_tail(end_s)
             self._tail, self._tail_until_s = tail, end_s
             return Counted(self._joined(tail), dict(self._used))
@@ -181,10 +181,9 @@ class Totals:
         return tail | (_added(tail, self._read(fresh_s, end_s)) if fresh_s < end_s else {})
 
     def _extend(self, span: _Span, until_s: int) -> None:
-        while span.until_s < until_s:
-            end_s = min(span.until_s + READ_S, until_s)
-            span.totals |= _added(span.totals, self._read(span.until_s, end_s))
-            span.until_s = end_s
+        if span.until_s < until_s:
+            span.totals = gathered(self._read, span.until_s, until_s, span.totals)
+            span.until_s = until_s
 
     def _lost(self, tail: Mapping[Series, Total]) -> bool:
         """Whether less is counted since the mark than was told before: rows were pruned, or the file was damaged."""
@@ -221,6 +220,24 @@ class Totals:
         return out
 
 
+def gathered(
+    read: Callable[[int, int], Rollups], start_s: int, end_s: int, kept: Mapping[Series, Total] | None = None
+) -> dict[Series, Total]:
+    """`kept` and what `read` finds from `start_s` to `end_s`, by series, half a minute of rows in memory at a time."""
+    totals = dict(kept or {})
+    for piece_s in range(start_s, end_s, READ_S):
+        totals |= _added(totals, read(piece_s, min(piece_s + READ_S, end_s)))
+    return totals
+
+
+def rows_of(totals: Mapping[Series, Total]) -> Rollups:
+    """A row a series; `min_ns` and `max_ns` are not known and 0."""
+    rows = Rollups()
+    for series, total in totals.items():
+        _append(rows, series, total)
+    return rows
+
+
 def _added(kept: Mapping[Series, Total], rows: Rollups) -> dict[Series, Total]:
     """The new totals of every series that `rows` has."""
     if not len(rows):
@@ -229,7 +246,7 @@ def _added(kept: Mapping[Series, Total], rows: Rollups) -> dict[Series, Total]:
     seen = np.zeros(len(names), dtype=np.int64)
     np.maximum.at(seen, groups, np.array(rows.ts, dtype=np.int64))
     old = [at for at, series in enumerate(names) if series in kept]
-    before = _rows_of({names[at]: kept[names[at]] for at in old})
+    before = rows_of({names[at]: kept[names[at]] for at in old})
     both = _concatenated(rows, before)
     groups = np.concatenate([groups, np.array(old, dtype=np.int64)])
     added = sums(both, groups, len(names), failed=False)
@@ -246,18 +263,11 @@ def _added(kept: Mapping[Series, Total], rows: Rollups) -> dict[Series, Total]:
 
 def _summed(kept: Mapping[Series, Total], more: Mapping[Series, Total]) -> dict[Series, Total]:
     """The new totals of every series that `more` has."""
-    return _added(kept, _rows_of(more)) if kept else dict(more)
+    return _added(kept, rows_of(more)) if kept else dict(more)
 
 
 def _itself(series: Series) -> Series:
     return series
-
-
-def _rows_of(totals: Mapping[Series, Total]) -> Rollups:
-    rows = Rollups()
-    for series, total in totals.items():
-        _append(rows, series, total)
-    return rows
 
 
 def _append(rows: Rollups, series: Series, total: Total) -> None:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pitstop.analyze.columns import merged_by_group, quantiles_ns
-from pitstop.analyze.stats import numbered_by, sums
+from pitstop.analyze.columns import ranks, values_of_rank_ns
+from pitstop.analyze.stats import numbered_by
+from pitstop.dashboard.export.blocks import in_blocks
 from pitstop.dashboard.export.facts import SLOW_BOUNDS
 from pitstop.dashboard.export.family import GAUGE, Family, shown
 from pitstop.model.series import HTTP, PART, WEBSOCKET
@@ -68,10 +69,10 @@ def _percentiles(facts: Facts) -> Family:
     rows = facts.recent(HTTP)
     names, groups = numbered_by(rows.series, lambda series: route_of(series, series.name))
     values: list[tuple[LabelSet, float]] = []
-    if names:
-        added = sums(rows, groups, len(names), failed=False)
-        found = quantiles_ns(merged_by_group(rows.hist, groups, len(names)), _QUANTILES, added.min_ns, added.max_ns)
-        for name, quantiles in zip(names, (np.nan_to_num(found) / 1e9).tolist(), strict=True):
+    for block, merged in in_blocks(rows.hist, groups, len(names)):
+        wanted = np.stack([ranks(merged.totals(), q) for q in _QUANTILES], axis=1)
+        found = np.nan_to_num(values_of_rank_ns(merged, wanted)) / 1e9
+        for name, quantiles in zip(names[block.start : block.stop], found.tolist(), strict=True):
             labels = tuple(map(shown, name))
             values += [((*labels, f"p{q * 100:.0f}"), value) for q, value in zip(_QUANTILES, quantiles, strict=True)]
     return Family(
