@@ -1,15 +1,14 @@
 """``/metrics`` with 10,000 lines of values beside prometheus-client, in one run: CPU time and memory.
 
-Run: ``python bench/metrics.py``. Both tell the same: 500 series of requests as histograms of 15 bounds, counts and sums,
-after the same number of observations. prometheus-client holds them in the process that it is asked in; with several
-workers each holds them, and a folder of files is read (its multiprocess mode). Pitstop reads the store that all workers
-write. Each side runs in processes of its own, so that memory can be told apart. Half a minute to two.
+Run: ``python bench/metrics.py``. Both tell the same: 500 series of requests as histograms of 15 bounds, counts and
+sums, after as many observations. prometheus-client holds them in the process that it is asked in; with several workers
+each holds them, and a folder of files is read (its multiprocess mode). Pitstop reads the store that all workers write.
+Each side runs in processes of its own, so that memory can be told apart. Half a minute to two.
 """
 
 from __future__ import annotations
 
 # ruff: noqa: PLC0415  each side loads its own, so that memory can be told apart
-
 import json
 import os
 import random
@@ -22,7 +21,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+    from pitstop.dashboard.export.facts import Facts
+    from pitstop.dashboard.export.family import Family
 
 ROUTES, STATUSES = 100, ("200", "201", "404", "422", "500")
 BOUNDS = tuple(2.0**exponent for exponent in range(-9, 6))
@@ -109,13 +111,11 @@ def ours(path: str, whole: bool) -> dict[str, float]:
     from pitstop.store import open_store
 
     if not whole:
-        only = lambda facts: iter(
-            [  # noqa: E731
-                facts.durations(
-                    "http_server_request_duration_seconds", "Duration.", HTTP, LABELS, _request, SLOW_BOUNDS
-                )
-            ]
-        )
+
+        def only(facts: Facts) -> Iterator[Family]:
+            name = "http_server_request_duration_seconds"
+            yield facts.durations(name, "Duration.", HTTP, LABELS, _request, SLOW_BOUNDS)
+
         module.exporters = lambda: (("http", only),)
     registry.exporters()
     module.KEPT_S = 0.0
@@ -215,7 +215,7 @@ def main() -> None:
         all_of_theirs, all_of_ours = WORKERS * in_worker + several["mib"], same["mib"]
         print(f"{WORKERS} processes: time {several['ms'] / same['ms']:.2f}, memory {several['mib'] / same['mib']:.2f}")
         print(
-            f"in all {WORKERS} workers and what answers the scrape: {all_of_theirs:.1f} MiB, ours {all_of_ours:.1f} MiB, "
+            f"in all {WORKERS} workers and where it is asked: {all_of_theirs:.1f} MiB, ours {all_of_ours:.1f} MiB, "
             f"ratio {all_of_theirs / all_of_ours:.2f}"
         )
 

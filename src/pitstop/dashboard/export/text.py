@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 TEXT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
-_HEAD, _SET = "\x00", "\x01"  # in templates only: where the bucket's and the other lines' labels go
+_HEAD = "\x00"  # in the template only: where labels go
 
 
 def write_text(families: Iterable[Family]) -> Iterator[str]:
@@ -66,21 +66,21 @@ def _values(family: Family) -> Iterator[str]:
 def _histograms(family: Family, *, open_metrics: bool) -> Iterator[str]:
     assert family.blocks is not None
     name, write = family.name, LabelWriter(family.labels)
-    tails = [f'le="{_border(bound)}"}} ' for bound in family.bounds]
-    template = "".join(f"{name}_bucket{{{_HEAD}{tail}%d\n" for tail in (*tails, 'le="+Inf"} '))
-    template += f"{name}_sum{_SET} %s\n{name}_count{_SET} %d\n"
+    tails = [*(f'le="{_border(bound)}"}} ' for bound in family.bounds), 'le="+Inf"} ']
+    template = "".join(f"{name}_bucket{{{_HEAD}{tail}%d\n" for tail in tails)
     for block in family.blocks():
         out = []
-        rows = zip(
-            block.labels, classic(block.merged, family.bounds), block.events.tolist(), block.sum.tolist(), strict=True
-        )
-        for labels, buckets, count, total in rows:
+        buckets = classic(block.merged, family.bounds)
+        for labels, below, events, total in zip(
+            block.labels, buckets, block.events.tolist(), block.sum.tolist(), strict=True
+        ):
             text = write(labels)
-            lines = template % (*buckets, count, number(total), count)
             head, braced = (f"{text},", f"{{{text}}}") if text else ("", "")
-            lines = lines.replace(_HEAD, head).replace(_SET, braced)
+            lines = (template % (*below, events)).replace(_HEAD, head)
             exemplars = block.exemplars.get(labels) if open_metrics else None
-            out.append(_with_exemplars(lines, family.bounds, exemplars) if exemplars else lines)
+            if exemplars:
+                lines = _with_exemplars(lines, family.bounds, exemplars)
+            out.append(f"{lines}{name}_sum{braced} {number(total)}\n{name}_count{braced} {events}\n")
         yield "".join(out)
 
 

@@ -2,9 +2,9 @@
 
 A store keeps intervals and forgets them; Prometheus wants one number that grows. So everything up to ten minutes ago is
 added up once and kept (`totals_file`). What is newer is read from the store: the last seconds each time, the last
-minutes once a minute for the sake of batches that come late, and what is between when it is added to the file. That holds through restarts
-of workers (their rows stay), of the dashboard (the file stays), folding (sums are exact), retention and pruning (what
-was counted stays counted), and batches that come up to ten minutes late.
+minutes once a minute for the sake of batches that come late, what is between when it is added to the file. That holds
+through restarts of workers (their rows stay), of the dashboard (the file stays), folding (sums are exact), retention
+and pruning (what was counted stays counted), and batches that come up to ten minutes late.
 """
 
 from __future__ import annotations

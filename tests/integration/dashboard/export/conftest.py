@@ -142,9 +142,7 @@ class Scene:
         self._start("redis", [debian("redis-server"), "--port", str(redis_port), "--save", "", "--dir", str(folder)])
         self._start("other", [sys.executable, "-m", "http.server", str(other_port), "--bind", "127.0.0.1"])
         self.native = Prometheus(running, folder / "native", self.serve_port, "--enable-feature=native-histograms")
-        self.classic = Prometheus(
-            running, folder / "classic", self.serve_port, "--web.enable-remote-write-receiver"
-        )
+        self.classic = Prometheus(running, folder / "classic", self.serve_port, "--web.enable-remote-write-receiver")
         self.environment = os.environ | {
             "REDIS_PORT": str(redis_port),
             "OTHER_PORT": str(other_port),
@@ -153,8 +151,27 @@ class Scene:
             "PITSTOP_RULES": str(folder / "rules.toml"),
             "PITSTOP_REMOTE_WRITE_URL": f"{self.classic.url}/api/v1/write",
         }
-        gunicorn = ["gunicorn", "-w", str(WORKERS), "-k", "uvicorn_worker.UvicornWorker", "-b", f"127.0.0.1:{self.port}"]
-        command = ["-m", "pitstop", "run", "--service", "shop", "--", sys.executable, "-m", *gunicorn, "shop_service:app"]
+        gunicorn = [
+            "gunicorn",
+            "-w",
+            str(WORKERS),
+            "-k",
+            "uvicorn_worker.UvicornWorker",
+            "-b",
+            f"127.0.0.1:{self.port}",
+        ]
+        command = [
+            "-m",
+            "pitstop",
+            "run",
+            "--service",
+            "shop",
+            "--",
+            sys.executable,
+            "-m",
+            *gunicorn,
+            "shop_service:app",
+        ]
         self.service = self._start("service", [sys.executable, *command], SERVICES)
         self.serve = self._serve()
         for child, port in ((self.service, self.port), (self.serve, self.serve_port)):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 import subprocess
+import sys
 import time
 import urllib.request
 from typing import Any
@@ -26,7 +28,9 @@ def _counts(found: list[dict[str, Any]]) -> dict[tuple[str, ...], int]:
 
 def test_counts_are_those_of_the_client_after_workers_and_dashboard_were_replaced(scene: Any, until: Any) -> None:
     want = dict(scene.asked)
-    until(lambda: _counts(scene.classic.query(f'sum by ({_BY_ROUTE}) ({_DURATION}_count{{job="pitstop",le=""}})')) == want)
+    until(
+        lambda: _counts(scene.classic.query(f'sum by ({_BY_ROUTE}) ({_DURATION}_count{{job="pitstop",le=""}})')) == want
+    )
     until(lambda: _counts(scene.native.query(f"histogram_count(sum by ({_BY_ROUTE}) ({_DURATION}))")) == want)
 
 
@@ -68,9 +72,6 @@ def test_promtool_has_nothing_to_say_about_the_metrics(scene: Any, promtool: str
 
 
 def test_the_command_prints_the_same_families(scene: Any) -> None:
-    import os
-    import sys
-
     ran = subprocess.run(
         [sys.executable, "-m", "pitstop", "export", "prometheus", "--store", scene.store],
         capture_output=True, check=True, env=os.environ,
