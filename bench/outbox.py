@@ -1,13 +1,14 @@
 """What handing over an alert costs its caller while every provider hangs, fails or drips, and when the fourth is told.
 
 Run: ``python bench/outbox.py``. Real HTTP servers on loopback: one webhook hangs, one answers 500, one drips a byte now
-and then; a mail server takes connections and says nothing; the last one answers. µs of the caller's wall time, with the
-outbox at work in the same process.
+and then; a mail server takes connections and says nothing; a webhook and a real mail server work. µs of the caller's
+wall time, with the outbox at work in the same process.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import socket
 import statistics
 import sys
@@ -18,6 +19,8 @@ from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from aiosmtpd.controller import Controller
 
 from pitstop.model.watching import FIRING, PAGE, Notification
 from pitstop.watch.ledger import Ledger
@@ -50,6 +53,12 @@ def serve(answer: Callable[[BaseHTTPRequestHandler], None]) -> int:
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server.server_address[1]
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+        return port
 
 
 def hang(_: BaseHTTPRequestHandler) -> None:
@@ -94,8 +103,18 @@ class Bench:
         self._silent = socket.create_server(("127.0.0.1", 0))
         mail = f"mailto://localhost:{self._silent.getsockname()[1]}?from=a@b.example&to=c@d.example"
         channels.save("mail says nothing", "apprise", mail, {"timeout": "2s"}, "bench")
+        self.mailed: list[float] = []
+        self._controller = Controller(self, hostname="127.0.0.1", port=_free_port())
+        self._controller.start()
+        mail = f"mailto://localhost:{self._controller.port}?from=a@b.example&to=c@d.example"
+        channels.save("mail works", "apprise", mail, {"per_minute": 6000}, "bench")
         self.outbox = Outbox(self.ledger, channels, egress_allow=["localhost"])
         self.outbox.start()
+
+    async def handle_DATA(self, *_: object) -> str:  # noqa: N802  aiosmtpd's name
+        """A mail came."""
+        self.mailed.append(time.perf_counter())
+        return "250 ok"
 
     def _take(self, handler: BaseHTTPRequestHandler) -> None:
         self.arrived.append(time.perf_counter())
@@ -103,13 +122,15 @@ class Bench:
         handler.send_header("Content-Length", "0")
         handler.end_headers()
 
-    def fourth_s(self) -> float:
-        """From handing over until the one that works has it."""
+    def told_s(self) -> tuple[float, float]:
+        """From handing over until the webhook that works, and the mail server, have it."""
+        self.arrived.clear()
+        self.mailed.clear()
         began = time.perf_counter()
         self.outbox.hand_over(notification(0))
-        while not self.arrived and time.perf_counter() - began < 10:
+        while not (self.arrived and self.mailed) and time.perf_counter() - began < 10:
             time.sleep(0.001)
-        return self.arrived[0] - began if self.arrived else float("inf")
+        return (self.arrived or [math.inf])[0] - began, (self.mailed or [math.inf])[0] - began
 
     def one_by_one_us(self) -> list[float]:
         """As alerts come, each waking the outbox."""
@@ -155,18 +176,26 @@ def main() -> None:
     logging.disable(logging.CRITICAL)
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(Path(folder))
-        fourth_s = bench.fourth_s()
+        fourth_s, cold_s = bench.told_s()
         time.sleep(1)  # all are busy with their providers now
+        again_s, warm_s = bench.told_s()
         taken, burst_us, put_us = bench.one_by_one_us(), bench.burst_us(), bench.put_us()
         stopped_s, kept, rows = bench.stop()
-    median, p99, wanted = statistics.median(taken), taken[int(len(taken) * 0.99)], 5 * (1 + 2 * HAND_OVERS + PUTS)
+    median, p99, wanted = statistics.median(taken), taken[int(len(taken) * 0.99)], 6 * (2 + 2 * HAND_OVERS + PUTS)
     print("with a provider that hangs, one that fails, one that drips and a mail server that says nothing:")
     print(f"hand over, one by one   median {median:.1f} µs, P99 {p99:.1f} µs (budget {BUDGET_US})")
     print(f"hand over, in a burst   {burst_us:.1f} µs each; {bench.outbox.dropped} dropped")
-    print(f"put in a transaction    median {put_us:.0f} µs for five channels")
-    print(f"the one that works      told {fourth_s * 1000:.0f} ms after the hand-over (budget {FOURTH_S * 1000:.0f})")
+    print(f"put in a transaction    median {put_us:.0f} µs for six channels")
+    print(
+        f"the webhook that works  told after {fourth_s * 1000:.0f} and {again_s * 1000:.0f} ms "
+        f"(budget {FOURTH_S * 1000:.0f})"
+    )
+    print(
+        f"the mail that works     told after {cold_s * 1000:.0f} ms by a new process, "
+        f"{warm_s * 1000:.0f} ms by the same one again"
+    )
     print(f"stop                    {stopped_s:.2f} s (budget 5), {rows} of {wanted} deliveries kept, all: {kept}")
-    sys.exit(0 if median <= BUDGET_US and fourth_s <= FOURTH_S and kept and rows == wanted else 1)
+    sys.exit(0 if median <= BUDGET_US and max(fourth_s, again_s, warm_s) <= FOURTH_S and kept and rows == wanted else 1)
 
 
 if __name__ == "__main__":

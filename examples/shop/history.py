@@ -11,21 +11,25 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pitstop.app import open_store
 from pitstop.model import Batch, Events, Rollups, Samples, Series
-from pitstop.model.series import HTTP, UNMATCHED
+from pitstop.model.series import DB, HTTP, PART
 from pitstop.rollup.codec import encode
 from pitstop.rollup.histogram import BORDERS_NS, POSITIONS
+from shop.habits import HABITS, INCIDENT, ORDER_LINES
 from shop.traffic import of_day
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pitstop.model import Store
+    from shop.habits import Habit
+
+    Durations = np.ndarray[Any, np.dtype[np.int64]]
 
 SERVICE = "shop"
 VISITORS_PER_S = 12.0
@@ -35,39 +39,8 @@ FINEST_STEP_S, FINE_STEP_S, COARSE_STEP_S, GAUGE_STEP_S = 10, 30, 300, 60
 DEPLOY_BEFORE_END_S, ROLLBACK_BEFORE_END_S = 130 * 60, 80 * 60
 SLOWER = 9.0  # the checkout, by the deploy
 ROWS_A_BATCH = 2000
+INSIDE_S = {FINEST_STEP_S: 60, FINE_STEP_S: 300, COARSE_STEP_S: 1800}  # a row of what they did, by their own step
 WORKERS = ("history:1", "history:2")
-INCIDENT = "POST /customers/{customer_id}/checkout"
-
-
-class Habit(NamedTuple):
-    """How one route is used: its share of the visits, its usual duration and spread, its size, its outcome."""
-
-    name: str
-    share: float
-    median_ms: float
-    sigma: float = 0.35  # of the logarithm
-    nbytes: int = 400
-    outcome: str = "200"
-
-
-HABITS = (
-    Habit("GET /", 0.18, 4.0, nbytes=5300),
-    Habit("GET /menu", 0.12, 2.6, nbytes=577),
-    Habit("GET /healthz", 0.05, 0.9, nbytes=15),
-    Habit("GET /categories/{slug}", 0.09, 26.0, nbytes=1700),
-    Habit("GET /products/{product_id}", 0.22, 2.4, nbytes=63),
-    Habit("GET /products/{product_id}", 0.01, 2.0, nbytes=29, outcome="404"),
-    Habit("GET /search", 0.08, 38.0, 0.5, nbytes=1600),
-    Habit("GET /products/{product_id}/recommendations", 0.05, 115.0, 0.45),
-    Habit("GET /products/{product_id}/shipping", 0.04, 2.4, nbytes=14),
-    Habit("GET /products/{product_id}/shipping", 0.0004, 4.0, nbytes=21, outcome="500"),
-    Habit("POST /login", 0.02, 3.4, nbytes=45, outcome="401"),
-    Habit("GET /customers/{customer_id}/orders", 0.03, 27.0, 0.5, nbytes=2900),
-    Habit("POST /customers/{customer_id}/cart", 0.135, 6.0, nbytes=14, outcome="201"),
-    Habit(INCIDENT, 0.03, 42.0, 0.5, nbytes=38, outcome="201"),
-    Habit("GET /export/sales.csv", 0.005, 260.0, 0.3, nbytes=420_000),
-    Habit(UNMATCHED, 0.005, 0.8, nbytes=22, outcome="404"),
-)
 
 
 def write(store: Store, end_s: int, hours: int, days: int) -> int:
@@ -87,9 +60,9 @@ def write(store: Store, end_s: int, hours: int, days: int) -> int:
     steps += [(ts, FINE_STEP_S) for ts in range(fine_s, finest_s, FINE_STEP_S)]
     steps += [(ts, FINEST_STEP_S) for ts in range(finest_s, end_s - FINEST_STEP_S, FINEST_STEP_S)]
     for number, worker in enumerate(WORKERS):
-        mine = Rollups()
+        mine, inside = Rollups(), _Inside()
         for ts, step_s in steps[number :: len(WORKERS)]:  # they take turns: half the rows, and the sums are the same
-            requests += _step(mine, draw, ts, step_s, slower=SLOWER if _incident(ts, end_s) else 1.0)
+            requests += _step(mine, inside, draw, ts, step_s, slower=SLOWER if _incident(ts, end_s) else 1.0)
             if len(mine) >= ROWS_A_BATCH:
                 append(worker, mine, Samples(), Events())
                 mine = Rollups()
@@ -103,27 +76,74 @@ def _incident(ts: int, end_s: int) -> bool:
     return end_s - DEPLOY_BEFORE_END_S <= ts < end_s - ROLLBACK_BEFORE_END_S
 
 
-def _step(out: Rollups, draw: np.random.Generator, ts: int, step_s: int, *, slower: float) -> int:
-    """Add one interval of every route to `out`; the number of its requests."""
+def _step(out: Rollups, inside: _Inside, draw: np.random.Generator, ts: int, step_s: int, *, slower: float) -> int:
+    """Add one interval of every route to `out`, with what its requests did; the number of requests."""
     visitors = VISITORS_PER_S * of_day((ts % DAY_S / HOUR_S - 9) / 24) * step_s
     total = 0
+    inside.write(out, ts, step_s)
     for habit in HABITS:
         count = int(draw.poisson(visitors * habit.share))
         if not count:
             continue
-        median_ns = habit.median_ms * 1e6 * (slower if habit.name == INCIDENT else 1.0)
-        durations = (median_ns * np.exp(draw.normal(0.0, habit.sigma, count))).astype(np.int64)
-        positions, counts = np.unique(np.minimum(_BORDERS.searchsorted(durations), POSITIONS - 1), return_counts=True)
-        out.ts.append(ts)
-        out.series.append(Series(SERVICE, "", HTTP, habit.name, "", habit.outcome))
-        out.count.append(count)
-        out.sum_ns.append(int(durations.sum()))
-        out.min_ns.append(int(durations.min()))
-        out.max_ns.append(int(durations.max()))
-        out.nbytes.append(count * habit.nbytes)
-        out.hist.append(encode(dict(zip(positions.tolist(), counts.tolist(), strict=True))))
+        more = slower if habit.name == INCIDENT else 1.0
+        durations = (habit.median_ms * 1e6 * more * np.exp(draw.normal(0.0, habit.sigma, count))).astype(np.int64)
+        _add(out, ts, Series(SERVICE, "", HTTP, habit.name, "", habit.outcome), durations, nbytes=habit.nbytes)
+        inside.took(habit, more, durations)
         total += count
     return total
+
+
+class _Inside:
+    """What requests did, in rows that last longer than theirs: there are many of them and they say less."""
+
+    def __init__(self) -> None:
+        self._at = 0
+        self._took: dict[tuple[Habit, float], list[Durations]] = {}
+
+    def took(self, habit: Habit, more: float, durations: Durations) -> None:
+        """Keep what an interval's requests took for the next row."""
+        if habit.parts:
+            self._took.setdefault((habit, more), []).append(durations)
+
+    def write(self, out: Rollups, ts: int, step_s: int) -> None:
+        """Write what was kept when `ts` is in another row."""
+        row = ts - ts % INSIDE_S[step_s]
+        if row == self._at:
+            return
+        at, self._at = self._at, row
+        for (habit, more), kept in self._took.items():
+            durations = np.concatenate(kept)
+            for kind, share in habit.parts:
+                _add(out, at, Series(SERVICE, "", PART, kind, habit.name, ""), durations, _grown(share, kind, more))
+                for text, calls, of_db, rows in habit.statements if kind == DB else ():
+                    # the deploy reads order by order what one statement read before: more calls, none of them slower
+                    times = round(calls * _grown(share, DB, more) * more / share) if text == ORDER_LINES else calls
+                    each = _grown(share, DB, more) * of_db / times
+                    series = Series(SERVICE, "", DB, text, habit.name, "ok")
+                    _add(out, at, series, durations, each, times=times, nbytes=rows)
+        self._took.clear()
+
+
+def _grown(share: float, kind: str, more: float) -> float:
+    """The share of a request's time that `kind` has when the database alone made it `more` times as long."""
+    return 1 - (1 - share) / more if kind == DB else share / more
+
+
+def _add(
+    out: Rollups, ts: int, series: Series, durations: Durations, share: float = 1.0, *, times: int = 1, nbytes: int = 0
+) -> None:
+    """A row of what took `share` of each of `durations`, `times` in each."""
+    took = durations if share == 1.0 else (durations * share).astype(np.int64)
+    positions, counts = np.unique(np.minimum(_BORDERS.searchsorted(took), POSITIONS - 1), return_counts=True)
+    count = len(took) * times
+    out.ts.append(ts)
+    out.series.append(series)
+    out.count.append(count)
+    out.sum_ns.append(int(took.sum()) * times)
+    out.min_ns.append(int(took.min()))
+    out.max_ns.append(int(took.max()))
+    out.nbytes.append(count * nbytes)
+    out.hist.append(encode(dict(zip(positions.tolist(), (counts * times).tolist(), strict=True))))
 
 
 _BORDERS = np.array(BORDERS_NS)

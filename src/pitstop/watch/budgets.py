@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from pitstop.analyze.units import count_text, duration_text, ratio_text
+from pitstop.analyze.units import count_text, duration_text, figures, ratio_text
 from pitstop.model import Window
 from pitstop.model.watching import DEGRADED, FIRING, NO_DATA, OK, Burn, SloState
 from pitstop.watch.burn import LONGEST_S, PAIRS, Outcomes, burns, settled_s, window_to
 from pitstop.watch.calendar import CALENDARS, budget_window
 from pitstop.watch.objectives import FRESHNESS, LATENCY, PROBED
-from pitstop.watch.outcomes import Course, courses, pieces_of
+from pitstop.watch.outcomes import courses, pieces_of
 from pitstop.watch.thresholds import border_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pitstop.model import Store
+    from pitstop.watch.bins import Course, Kept
     from pitstop.watch.objectives import Objective
 
 MOST_POINTS = 130  # of a burn-down: 30 days in steps of six hours
@@ -33,11 +34,13 @@ class Burning(NamedTuple):
     burns: list[Burn]
 
 
-def slo_states(store: Store, objectives: Sequence[Objective], now_s: float, *, points: bool = False) -> list[SloState]:
+def slo_states(
+    store: Store, objectives: Sequence[Objective], now_s: float, *, points: bool = False, kept: Kept | None = None
+) -> list[SloState]:
     """Every scope of every objective, the least budget left first, those without data last.
 
     A read of the store for each piece between the borders of all windows: about ten for any number of objectives.
-    Raises StoreError.
+    Whoever asks again and again passes the same `kept`. Raises StoreError.
     """
     if not objectives:
         return []
@@ -51,7 +54,7 @@ def slo_states(store: Store, objectives: Sequence[Objective], now_s: float, *, p
     edges = sorted({edge for piece in pieces for edge in _edges(piece.window, piece.step_s)})
     states = [
         _state(course, spans[course.scope.objective.window], end_s, edges if points else ())
-        for course in courses(store, objectives, pieces)
+        for course in courses(store, objectives, pieces, kept)
     ]
     return sorted(states, key=lambda state: (state.budget_left is None, state.budget_left or 0, state.name))
 
@@ -170,13 +173,11 @@ def summary_of(objective: Objective, found: Outcomes, left: float | None) -> str
     }.get(objective.kind, f"{ratio_text(objective.target)} without error")
     if left is None:
         return f"Promised: {promise}. Nothing was recorded in this window."
-    bad = found.total - found.good
-    what = f"{duration_text(bad)} of {duration_text(found.total)}" if objective.kind == FRESHNESS else (
-        f"{count_text(bad)} of {count_text(found.total)}"
-    )  # fmt: skip
-    budget = f"{ratio_text(left)} of the budget is left" if left > 0 else (
-        f"the budget is overspent by {ratio_text(-left)}" if left else "the budget is spent"
-    )  # fmt: skip
+    bad, text_of = found.total - found.good, duration_text if objective.kind == FRESHNESS else count_text
+    what = f"{text_of(bad)} of {text_of(found.total)}"
+    budget = f"{ratio_text(left)} of the budget is left" if left > 0 else "the budget is spent"
+    if left < 0:
+        budget = f"{figures(1 - left)} times the budget is spent"
     text = f"Promised: {promise}; {what} did not; {budget}."
     if objective.kind == LATENCY and objective.threshold_s:
         border = border_of(objective.threshold_s)

@@ -118,6 +118,8 @@ class Bulkhead:
     def _run(self) -> None:
         while not self._stopping.is_set():
             self._wake.clear()
+            if self._stopping.is_set():  # it was what woke us, and is cleared
+                break
             pause_s = _IDLE_S
             try:
                 pause_s = self._step()
@@ -147,8 +149,9 @@ class Bulkhead:
         with self._ledger.write() as db:
             at_s = self._clock.now_s()
             row = rows.claim(db, self.name, self._owner, at_s, at_s + spec.timeout_s + _CLAIM_GRACE_S)
+            next_s = rows.next_due_s(db, self.name, at_s) if row is None else None
         if row is None:
-            return _IDLE_S
+            return _IDLE_S if next_s is None else min(max(next_s - at_s, 0.01), _IDLE_S)
         self._bucket.take()
         try:
             self._sender_for(spec).send(row.notification, row.delivery, spec.timeout_s)
@@ -173,6 +176,7 @@ class Bulkhead:
         wait_s = self._retry.wait_s(row.tries, self._rng)
         if error.retry_after_s is not None:
             wait_s = max(wait_s, error.retry_after_s * (1 + self._rng.random() / 10))
+            wait_s = min(wait_s, rows.LONGEST_WAIT_S)
             self._hold(error.retry_after_s)
         elif self._failures >= _BREAKS_AFTER:
             self._hold(min(wait_s, _LONGEST_BREAK_S))

@@ -119,10 +119,14 @@ def _workers(store: Store, now_s: int) -> Iterator[tuple[str, machine.Found]]:
 
 def _called(store: Store, now_s: int) -> Iterator[tuple[str, machine.Found]]:
     """What the service calls: databases, caches, other services, queues, and its own tasks."""
-    window = Window(now_s - LOOKED_S, now_s + 1)
     for kind, word in _CALLED:
-        for service, calls in _by_service(store.rollups(window, Match(kind=kind), hist=False)).items():
+        for service, calls in _by_service(store.rollups(_lately(now_s), Match(kind=kind), hist=False)).items():
             yield _named(service, word), _judged(calls)
+
+
+def _lately(now_s: int) -> Window:
+    """From a whole minute on: most of it is read from minutes, not from seconds."""
+    return Window((now_s - LOOKED_S) // 60 * 60, now_s + 1)
 
 
 def _judged(calls: _Calls) -> machine.Found:
@@ -138,7 +142,7 @@ def _judged(calls: _Calls) -> machine.Found:
 
 def _pools(store: Store, now_s: int) -> Iterator[tuple[str, machine.Found]]:
     """Waits for a connection or a thread; only those that had to wait are recorded."""
-    rollups = store.rollups(Window(now_s - LOOKED_S, now_s + 1), Match(kind=POOL_WAIT), hist=False)
+    rollups = store.rollups(_lately(now_s), Match(kind=POOL_WAIT), hist=False)
     for service, calls in _by_service(rollups).items():
         mean_s = calls.sum_ns / calls.number / 1e9
         text = f"{count_text(calls.number)} waits in {duration_text(LOOKED_S)}, {duration_text(mean_s)} on average"

@@ -1,8 +1,8 @@
 """For how long the newest event of a series was older than it may be. Good are the seconds in which it was not.
 
-An event is known to the minute for two weeks (memory store: two days), to the hour afterwards, when gaps shorter than
-that are forgotten. It is taken to be at the end of its minute, so a gap is at most one longer than it is counted.
-Nothing is known before the first event.
+An event is known to the interval it is read in, and taken to be at its end. So a gap may be one interval longer than it
+is counted, and gaps shorter than an interval are forgotten when they grow old (see `_pieces`). Nothing is known before
+the first event.
 """
 
 from __future__ import annotations
@@ -11,71 +11,130 @@ from bisect import bisect_right
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from pitstop.analyze.stats import distinct
 from pitstop.model import Match, Window
-from pitstop.watch.burn import Outcomes
+from pitstop.watch.bins import Course
+from pitstop.watch.burn import LONGEST_S, Outcomes
 from pitstop.watch.scopes import GLOB, Scopes, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from pitstop.analyze.columns import Ints
     from pitstop.model import Store
+    from pitstop.watch.bins import Kept
     from pitstop.watch.objectives import Objective
-    from pitstop.watch.scopes import Scope
 
-HOUR_S = 3600
-MINUTE_S = 60
-_MINUTES_S = 13 * 86_400  # up to this age minutes are kept (SQLite; store/sqlite/tiers.py says 14 d)
+MINUTE_S, FIVE_MINUTES_S, HOUR_S, DAY_S = 60, 300, 3600, 86_400
+_MINUTES_S = 13 * DAY_S  # up to this age minutes are kept (SQLite; store/sqlite/tiers.py says 14 d)
 _SURELY_S = 47 * HOUR_S  # up to this age in every store
 _COARSE_S = 12 * HOUR_S  # a threshold so long is read from hours
+_MANY_MINUTES_S = 6 * HOUR_S  # up to this age minutes of many series are read, and five of them to a day's age
+_PORTION_S = {MINUTE_S: 2 * HOUR_S, FIVE_MINUTES_S: 12 * HOUR_S, HOUR_S: 4 * DAY_S}  # of 300 series some 36,000 rows
+_FEW_PORTION_S = 5 * DAY_S
+_BEYOND_S = 1 << 40  # more than any moment
 
 
-def fresh_courses(store: Store, objective: Objective, span: Window) -> list[tuple[Scope, Callable[[Window], Outcomes]]]:
+class _Seen:
+    """Intervals with events of each scope, as (begin, end)."""
+
+    def __init__(self, scopes: Scopes) -> None:
+        self.scopes = scopes
+        self.intervals: dict[int, list[tuple[int, int]]] = {}
+
+    def copy(self) -> _Seen:
+        """One that has the same and grows apart."""
+        other = _Seen(self.scopes.copy())
+        other.intervals = {number: list(intervals) for number, intervals in self.intervals.items()}
+        return other
+
+
+def fresh_courses(store: Store, objective: Objective, span: Window, kept: Kept) -> list[Course]:
     """A reader for every scope of `objective`, which must be of kind freshness. Raises StoreError."""
     allowed_s = round(objective.threshold_s or 0)
-    scopes = Scopes([objective])
-    seen: dict[int, set[tuple[int, int]]] = {}
-    for piece, step_s in _pieces(Window(span.start_s - allowed_s, span.end_s), allowed_s):
-        rollups = store.rollups(piece, _match(objective), step_s=step_s, hist=False)
-        series, of_row = distinct(rollups.series)
-        members = [scopes.of(one) for one in series]
-        for at, ts, count in zip(of_row.tolist(), rollups.ts, rollups.count, strict=True):
-            for number in members[at] if count else ():
-                seen.setdefault(number, set()).add((ts, step_s))
+    over_s = (span.end_s - LONGEST_S) // HOUR_S * HOUR_S
+    pieces = list(_pieces(objective, Window((span.start_s - allowed_s) // HOUR_S * HOUR_S, span.end_s), over_s))
+    over = tuple(piece for piece in pieces if piece[0].end_s <= over_s)
+
+    def read_over() -> _Seen:
+        seen = _Seen(Scopes([objective]))
+        for piece, step_s in over:
+            _read(store, objective, piece, step_s, seen)
+        return seen
+
+    seen = kept.once((store.url, objective, over), read_over).copy()
+    for piece, step_s in pieces[len(over) :]:
+        _read(store, objective, piece, step_s, seen)
     return [
-        (scope, _reader(_whole_hours(sorted(seen.get(number, ())), span.end_s), allowed_s))
-        for number, scope in enumerate(scopes.complete())
+        Course(scope, _reader(_whole_hours(seen.intervals.get(number, []), span.end_s), allowed_s))
+        for number, scope in enumerate(seen.scopes.complete())
     ]
 
 
+def _read(store: Store, objective: Objective, piece: Window, step_s: int, seen: _Seen) -> None:
+    rollups = store.rollups(piece, _match(objective), step_s=step_s, hist=False)
+    series, of_row = distinct(rollups.series)
+    members = [seen.scopes.of(one) for one in series]  # of one objective a series has one scope or none
+    number_of = np.array([member[0] if member else -1 for member in members], dtype=np.int64)[of_row]
+    begins = np.array(rollups.ts, dtype=np.int64) // step_s * step_s
+    rows = (number_of >= 0) & (np.array(rollups.count, dtype=np.int64) > 0)
+    _note(seen, number_of[rows], begins[rows], step_s)
+
+
+def _note(seen: _Seen, numbers: Ints, begins: Ints, step_s: int) -> None:
+    for key in np.unique(numbers * _BEYOND_S + begins).tolist():
+        number, begin = divmod(key, _BEYOND_S)
+        intervals = seen.intervals.setdefault(number, [])
+        if not intervals or begin > intervals[-1][0]:
+            intervals.append((begin, begin + step_s))
+
+
 def _match(objective: Objective) -> Match:
-    name = objective.routes[0] if len(objective.routes) == 1 and not GLOB & set(objective.routes[0]) else None
+    """What the store is asked for: as little as it can tell apart itself."""
+    name = objective.routes[0] if _is_narrow(objective) else None
     service = None if GLOB & set(objective.service) else objective.service
     return Match(service=service, kind=kind_of(objective), name=name)
 
 
-def _pieces(span: Window, allowed_s: int) -> Iterator[tuple[Window, int]]:
-    """Windows that are kept equally fine, with their interval; no finer than the threshold asks for."""
-    fine_s = max(span.start_s, (span.end_s - _MINUTES_S) // HOUR_S * HOUR_S)
-    if fine_s > span.start_s:
-        yield Window(span.start_s, fine_s), HOUR_S
-    yield Window(fine_s, span.end_s), HOUR_S if allowed_s >= _COARSE_S else MINUTE_S
+def _is_narrow(objective: Objective) -> bool:
+    """Whether it is about one name, so that few rows say all."""
+    return len(objective.routes) == 1 and not GLOB & set(objective.routes[0])
 
 
-def _whole_hours(bins: Sequence[tuple[int, int]], end_s: int) -> list[tuple[int, int]]:
-    """Start and end of each interval with events.
+def _pieces(objective: Objective, span: Window, over_s: int) -> Iterator[tuple[Window, int]]:
+    """Windows with the interval that they are read in, oldest first, none across `over_s`.
 
-    A row that is alone in its hour and at its start, older than every store keeps minutes, stands for the whole hour.
+    One name: minutes, for as long as they are kept. Many: minutes for six hours, five of them for a day, hours
+    beyond. A threshold of half a day or more: hours.
     """
+    end_s = span.end_s
+    if (objective.threshold_s or 0) >= _COARSE_S:
+        ages = [(HOUR_S, end_s - span.start_s)]
+    elif _is_narrow(objective):
+        ages = [(MINUTE_S, _MINUTES_S), (HOUR_S, end_s - span.start_s)]
+    else:
+        ages = [(MINUTE_S, _MANY_MINUTES_S), (FIVE_MINUTES_S, DAY_S), (HOUR_S, end_s - span.start_s)]
+    cuts = {(end_s - age_s) // HOUR_S * HOUR_S: step_s for step_s, age_s in ages}
+    borders = sorted({border for border in (span.start_s, over_s, *cuts, end_s) if span.start_s <= border <= end_s})
+    for start, end in pairwise(borders):
+        step_s = next(step_s for step_s, age_s in ages if start >= (end_s - age_s) // HOUR_S * HOUR_S)
+        portion_s = _FEW_PORTION_S if _is_narrow(objective) else _PORTION_S[step_s]
+        for first in range(start, end, portion_s):
+            yield Window(first, min(first + portion_s, end)), step_s
+
+
+def _whole_hours(intervals: Sequence[tuple[int, int]], end_s: int) -> list[tuple[int, int]]:
+    """An interval alone in its hour and at its start, older than every store keeps minutes, stands for the hour."""
     sure_s = end_s - _SURELY_S
     hours: dict[int, int] = {}
-    for ts, _ in bins:
-        hours[ts // HOUR_S] = hours.get(ts // HOUR_S, 0) + 1
-    out = []
-    for ts, step_s in bins:
-        alone = ts < sure_s and ts % HOUR_S == 0 and hours[ts // HOUR_S] == 1
-        out.append((ts, ts + (HOUR_S if alone else step_s)))
-    return out
+    for begin, _ in intervals:
+        hours[begin // HOUR_S] = hours.get(begin // HOUR_S, 0) + 1
+    return [
+        (begin, begin + HOUR_S if begin < sure_s and not begin % HOUR_S and hours[begin // HOUR_S] == 1 else end)
+        for begin, end in intervals
+    ]
 
 
 def _reader(events: Sequence[tuple[int, int]], allowed_s: int) -> Callable[[Window], Outcomes]:

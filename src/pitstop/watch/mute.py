@@ -34,6 +34,8 @@ class Maintenance(NamedTuple):
     from_m: int
     to_m: int
     matches: Mapping[str, str]
+    source: str = ""
+    text: str = ""
 
     def covers(self, now_s: float) -> bool:
         """Whether `now_s` lies in it."""

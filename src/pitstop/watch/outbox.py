@@ -63,6 +63,7 @@ class Outbox:
         self._owner = rows.owner_name()
         self._queue: deque[Notification] = deque()
         self._writing = threading.Lock()
+        self._making = threading.Lock()  # of bulkheads
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -93,8 +94,8 @@ class Outbox:
         """Begin to send. What a process that is no more had claimed is sent again."""
         if self._thread is not None:
             return
-        self._stopping.clear()
-        self._thread = threading.Thread(target=self._run, name="pitstop-outbox", daemon=True)
+        self._stopping = threading.Event()  # its own: one that is late to hear of a stop must not take a start for it
+        self._thread = threading.Thread(target=self._run, args=(self._stopping,), name="pitstop-outbox", daemon=True)
         self._thread.start()
 
     def stop(self, timeout_s: float = _STOP_S) -> bool:
@@ -108,7 +109,8 @@ class Outbox:
         if self._thread is not None:
             self._thread.join(timeout_s / 2)
             self._thread = None
-        bulkheads, self._bulkheads = list(self._bulkheads.values()), {}
+        with self._making:
+            bulkheads, self._bulkheads = list(self._bulkheads.values()), {}
         for bulkhead in bulkheads:
             bulkhead.stop()
         late_s = deadline_s - timeout_s / 5
@@ -213,10 +215,12 @@ class Outbox:
             problem, found.waiting, found.dead, found.sent, found.last_sent_s,
         )  # fmt: skip
 
-    def _run(self) -> None:
+    def _run(self, stopping: threading.Event) -> None:
         expired_s = float("-inf")
-        while not self._stopping.is_set():
+        while not stopping.is_set():
             self._wake.clear()
+            if stopping.is_set():  # it was what woke us, and is cleared
+                break
             try:
                 self._write_queue()
                 if time.monotonic() - expired_s > _EXPIRE_S:
@@ -224,7 +228,7 @@ class Outbox:
                     with self._ledger.write() as db:
                         rows.release_of_the_dead(db)
                         rows.expire(db, self._clock.now_s())
-                self._wake_due()
+                self._wake_due(stopping)
             except StoreUnavailableError as error:
                 _LOG.warning("the outbox waits: %s", error)
             except Exception as error:  # noqa: BLE001  nobody would be told that nobody is told
@@ -257,7 +261,7 @@ class Outbox:
             for _ in notes:
                 self._queue.popleft()
 
-    def _wake_due(self) -> None:
+    def _wake_due(self, stopping: threading.Event) -> None:
         with self._ledger.read() as db:
             due = rows.due_channels(db, self._clock.now_s())
         known = {spec.name for spec in self._channels.all()} if due else set()
@@ -266,9 +270,12 @@ class Outbox:
                 with self._ledger.write() as db:
                     rows.bury(db, name, self._clock.now_s(), "its channel was removed")
                 continue
-            if name not in self._bulkheads:
-                self._bulkheads[name] = Bulkhead(
-                    name, self._ledger, self._owner, spec_of=self._channels.find, sender_of=self._sender,
-                    retry=self._retry, clock=self._clock, rng=self._rng,
-                )  # fmt: skip
-            self._bulkheads[name].wake()
+            with self._making:
+                if stopping.is_set():
+                    return
+                if name not in self._bulkheads:
+                    self._bulkheads[name] = Bulkhead(
+                        name, self._ledger, self._owner, spec_of=self._channels.find, sender_of=self._sender,
+                        retry=self._retry, clock=self._clock, rng=self._rng,
+                    )  # fmt: skip
+                self._bulkheads[name].wake()

@@ -19,6 +19,13 @@ if TYPE_CHECKING:
 
 SENT_KEPT_S = 7 * 86_400
 DEAD_KEPT_S = 30 * 86_400
+LONGEST_WAIT_S = 4000.0  # Retry-After's hour and a tenth; what waits for longer does so because the clock went back
+# Its time has come and nobody has it; a time further off than any wait is one of a clock that was wrong.
+_DUE = (
+    f"(next_s <= :now OR next_s > :now + {LONGEST_WAIT_S}) "
+    f"AND (claimed_by = '' OR claimed_until_s < :now OR claimed_until_s > :now + {LONGEST_WAIT_S})"
+)
+_OURS: set[str] = set()  # owners of this very process
 _COLUMNS = "id, channel, key, title, state, tries, created_s, next_s, done_s, problem"
 
 
@@ -34,7 +41,9 @@ class Row(NamedTuple):
 
 def owner_name() -> str:
     """Of this process, so that another can tell whether it is still there."""
-    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+    name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+    _OURS.add(name)
+    return name
 
 
 def new_delivery() -> str:
@@ -62,9 +71,8 @@ def due_channels(db: sqlite3.Connection, now_s: float) -> list[str]:
     return [
         row[0]
         for row in db.execute(
-            "SELECT DISTINCT channel FROM outbox "
-            "WHERE state = 'waiting' AND next_s <= ?1 AND (claimed_by = '' OR claimed_until_s < ?1)",
-            (now_s,),
+            f"SELECT DISTINCT channel FROM outbox WHERE state = 'waiting' AND {_DUE}",  # noqa: S608  our words
+            {"now": now_s},
         )
     ]
 
@@ -72,11 +80,10 @@ def due_channels(db: sqlite3.Connection, now_s: float) -> list[str]:
 def claim(db: sqlite3.Connection, channel: str, owner: str, now_s: float, until_s: float) -> Row | None:
     """The oldest that is due, now `owner`'s until `until_s`; each group's messages in their order."""
     row = db.execute(
-        "SELECT id, delivery, tries + 1, created_s, body FROM outbox o WHERE channel = ?1 AND state = 'waiting' "
-        "AND next_s <= ?2 AND (claimed_by = '' OR claimed_until_s < ?2) "
-        "AND NOT EXISTS (SELECT 1 FROM outbox p "
-        "WHERE p.channel = ?1 AND p.state = 'waiting' AND p.key = o.key AND p.id < o.id) ORDER BY id LIMIT 1",
-        (channel, now_s),
+        "SELECT id, delivery, tries + 1, created_s, body FROM outbox o "  # noqa: S608  our words
+        f"WHERE channel = :channel AND state = 'waiting' AND {_DUE} AND NOT EXISTS (SELECT 1 FROM outbox p "
+        "WHERE p.channel = :channel AND p.state = 'waiting' AND p.key = o.key AND p.id < o.id) ORDER BY id LIMIT 1",
+        {"channel": channel, "now": now_s},
     ).fetchone()
     if row is None:
         return None
@@ -89,6 +96,14 @@ def claim(db: sqlite3.Connection, channel: str, owner: str, now_s: float, until_
     except ValueError:
         dead(db, row[0], owner, now_s, "it cannot be read: another version of Pitstop wrote it")
         return None
+
+
+def next_due_s(db: sqlite3.Connection, channel: str, now_s: float) -> float | None:
+    """When the next of `channel` that does not yet wait for something else is due, Unix time; None: none is to come."""
+    found: float | None = db.execute(
+        "SELECT min(next_s) FROM outbox WHERE channel = ? AND state = 'waiting' AND next_s > ?", (channel, now_s)
+    ).fetchone()[0]
+    return found
 
 
 def sent(db: sqlite3.Connection, ident: int, owner: str, now_s: float) -> None:
@@ -132,18 +147,19 @@ def release_of_the_dead(db: sqlite3.Connection) -> None:
     """What processes of this machine had claimed that are gone is anybody's; of other machines, when its time is up."""
     here = f"{socket.gethostname()}:"
     for (owner,) in db.execute("SELECT DISTINCT claimed_by FROM outbox WHERE claimed_by != ''").fetchall():
-        if owner.startswith(here) and not _alive(int(owner.removeprefix(here).partition(":")[0])):
+        if owner not in _OURS and owner.startswith(here) and not _alive(owner.removeprefix(here).partition(":")[0]):
             release(db, owner)
 
 
-def _alive(pid: int) -> bool:
+def _alive(pid: str) -> bool:
+    """Our own number says that it is not: a container's first process is 1 each time it starts."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        os.kill(int(pid), 0)
+    except (ProcessLookupError, ValueError):
         return False
     except OSError:
-        return True
-    return True
+        pass
+    return int(pid) != os.getpid()
 
 
 def expire(db: sqlite3.Connection, now_s: float) -> None:

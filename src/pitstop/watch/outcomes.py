@@ -7,7 +7,6 @@ objectives together cost little more than the month of one, and a replay is the 
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,20 +16,25 @@ from pitstop.analyze.columns import merged_by_group
 from pitstop.analyze.stats import distinct, is_error, numbered
 from pitstop.analyze.trend import placed, steps
 from pitstop.model import Match, Rollups, Window
-from pitstop.watch.burn import Outcomes
+from pitstop.rollup.histogram import BORDERS_NS
+from pitstop.watch.bins import Bins, Course, Kept
+from pitstop.watch.burn import LONGEST_S
 from pitstop.watch.freshness import fresh_courses
 from pitstop.watch.objectives import FRESHNESS, LATENCY, Objective
-from pitstop.watch.scopes import GLOB, Scope, Scopes, kind_of
+from pitstop.watch.scopes import GLOB, Scopes, kind_of
 from pitstop.watch.thresholds import border_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+
+    from numpy.typing import NDArray
 
     from pitstop.analyze.columns import Ints
     from pitstop.model import Store
 
 ROWS_AT_ONCE = 40_000  # of one read, as far as can be known before: some 20 MB, and as much to work in
 HISTOGRAMS_AT_ONCE = 4000  # of 1,066 positions of 8 bytes: 34 MB
+_USED = ("ts", "series", "count", "min_ns", "max_ns", "hist")
 _MANY_ROWS, _FEWEST_ROWS = 4000, 100  # of one bin: until something was read, and to reckon with
 
 
@@ -41,35 +45,6 @@ class Piece(NamedTuple):
     step_s: int | None = None
 
 
-class Course(NamedTuple):
-    """What happened to one scope. `read` takes windows whose ends are borders of pieces or bins."""
-
-    scope: Scope
-    read: Callable[[Window], Outcomes]
-
-
-class _Bins:
-    """Good and total of each bin of each scope, as they are read."""
-
-    def __init__(self) -> None:
-        self.edges: list[int] = []
-        self._good: list[Ints] = []
-        self._total: list[Ints] = []
-
-    def add(self, begins: Iterable[int], good: Ints, total: Ints) -> None:
-        """Bins in order of time, with arrays of shape (bins, scopes)."""
-        self.edges += begins
-        self._good.append(good)
-        self._total.append(total)
-
-    def courses(self, scopes: Sequence[Scope], end_s: int) -> list[Course]:
-        """A reader for each scope; scopes that came up late have nothing in earlier bins."""
-        number = len(scopes)
-        good, total = (_running(parts, number) for parts in (self._good, self._total))
-        edges = [*self.edges, end_s]
-        return [Course(scope, _reader(edges, good[:, i], total[:, i])) for i, scope in enumerate(scopes)]
-
-
 def pieces_of(borders: Iterable[int], step_s: int | None = None) -> list[Piece]:
     """Pieces between all `borders`; those longer than `step_s` in bins of it."""
     return [
@@ -78,34 +53,55 @@ def pieces_of(borders: Iterable[int], step_s: int | None = None) -> list[Piece]:
     ]
 
 
-def courses(store: Store, objectives: Sequence[Objective], pieces: Sequence[Piece]) -> list[Course]:
+def courses(
+    store: Store, objectives: Sequence[Objective], pieces: Sequence[Piece], kept: Kept | None = None
+) -> list[Course]:
     """What happened to every scope of `objectives` in `pieces`, which follow one another without a gap.
 
-    Raises StoreError.
+    `kept` has the pieces that are older than any burn-rate window, once they were read. Raises StoreError.
     """
     found: list[Course] = []
+    kept = kept or Kept()
     counted = [objective for objective in objectives if objective.kind != FRESHNESS]
     for kind in dict.fromkeys(map(kind_of, counted)):
-        found += _counted(store, kind, [objective for objective in counted if kind_of(objective) == kind], pieces)
+        of_kind = [objective for objective in counted if kind_of(objective) == kind]
+        found += _counted(store, kind, of_kind, pieces, kept)
     span = Window(pieces[0].window.start_s, pieces[-1].window.end_s)
     for objective in objectives:
         if objective.kind == FRESHNESS:
-            found += [Course(scope, read) for scope, read in fresh_courses(store, objective, span)]
+            found += fresh_courses(store, objective, span, kept)
     return found
 
 
-def _counted(store: Store, kind: str, objectives: Sequence[Objective], pieces: Sequence[Piece]) -> list[Course]:
+def _counted(
+    store: Store, kind: str, objectives: Sequence[Objective], pieces: Sequence[Piece], kept: Kept
+) -> list[Course]:
     """Courses of objectives that count operations of one kind."""
-    scopes = Scopes(objectives)
+    end_s = pieces[-1].window.end_s
+    over = [piece for piece in pieces if piece.window.end_s <= end_s - LONGEST_S]
     match = Match(service=_only_service(objectives), kind=kind)
     hist = any(objective.kind == LATENCY for objective in objectives)
-    bins, rows_a_bin = _Bins(), _MANY_ROWS
+
+    def read_over() -> tuple[Scopes, Bins]:
+        scopes, bins = Scopes(objectives), Bins()
+        _read(store, match, over, scopes, bins, hist=hist)
+        return scopes, bins
+
+    known = kept.once((store.url, kind, tuple(objectives), tuple(over)), read_over)
+    scopes, bins = known[0].copy(), known[1].copy()
+    _read(store, match, pieces[len(over) :], scopes, bins, hist=hist)
+    return bins.courses(scopes.complete(), end_s)
+
+
+def _read(store: Store, match: Match, pieces: Sequence[Piece], scopes: Scopes, bins: Bins, *, hist: bool) -> None:
+    """Add what happened in `pieces`, which follow what `bins` have."""
+    rows_a_bin = _MANY_ROWS
     for piece in pieces:
         start_s = piece.window.start_s
         while start_s < piece.window.end_s:
             window = _portion(piece, start_s, rows_a_bin, scopes)
             rollups = store.rollups(window, match, step_s=piece.step_s, hist=hist)
-            if start_s > pieces[0].window.start_s:
+            if bins.edges:
                 rollups = _begun_within(rollups, window)
             begins, at = [window.start_s], np.zeros(len(rollups), dtype=np.int64)
             if piece.step_s is not None:
@@ -114,7 +110,6 @@ def _counted(store: Store, kind: str, objectives: Sequence[Objective], pieces: S
                 rows_a_bin = max(_FEWEST_ROWS, len(rollups) // len(begins))
             bins.add(begins, *_added(rollups, at, len(begins), scopes))
             start_s = window.end_s
-    return bins.courses(scopes.complete(), pieces[-1].window.end_s)
 
 
 def _begun_within(rollups: Rollups, window: Window) -> Rollups:
@@ -122,7 +117,7 @@ def _begun_within(rollups: Rollups, window: Window) -> Rollups:
     if not len(rollups) or min(rollups.ts) >= window.start_s:
         return rollups
     kept = [row for row, ts in enumerate(rollups.ts) if ts >= window.start_s]
-    columns = {name: [getattr(rollups, name)[row] for row in kept] for name in ("ts", "series", "count", "hist")}
+    columns = {name: [getattr(rollups, name)[row] for row in kept] for name in _USED}
     return Rollups(**columns)
 
 
@@ -176,18 +171,42 @@ def _add_fast(
     groups, group_of = numbered(sets)
     if not any(groups):
         return
-    rows = np.flatnonzero(np.array([bool(one) for one in sets])[of_row])
-    cells = group_of[of_row[rows]] * bins + at[rows]
-    merged = merged_by_group([rollups.hist[row] for row in rows.tolist()], cells, len(groups) * bins)
-    every = merged.counts.sum(axis=1).reshape(len(groups), bins)
     of_group, of_scope = _pairs(groups, lambda _: True)
-    np.add.at(total, of_scope, every[of_group])
     positions = np.array([border_of(scopes.found[n].objective.threshold_s or 0).position for n in of_scope])
-    for position in np.unique(positions).tolist():
-        columns = max(0, position + 1 - merged.first)
-        below = merged.counts[:, :columns].sum(axis=1).reshape(len(groups), bins)
+    rows = np.flatnonzero(np.array([bool(one) for one in sets])[of_row])
+    every, below = _fast_counts(rollups, rows, group_of[of_row[rows]] * bins + at[rows], len(groups) * bins, positions)
+    np.add.at(total, of_scope, every.reshape(len(groups), bins)[of_group])
+    for position, fast in below.items():
         here = positions == position
-        np.add.at(good, of_scope[here], below[of_group[here]])
+        np.add.at(good, of_scope[here], fast.reshape(len(groups), bins)[of_group[here]])
+
+
+def _fast_counts(
+    rollups: Rollups, rows: Ints, cells: Ints, number: int, positions: Ints
+) -> tuple[Ints, dict[int, Ints]]:
+    """Durations of `rows` in each of `number` cells: all of them, and those up to each position's border.
+
+    The shortest and the longest of a row decide most of them: only what lies across a border is decoded.
+    """
+    columns = (rollups.count, rollups.min_ns, rollups.max_ns)
+    count, min_ns, max_ns = (np.array(column, dtype=np.int64)[rows] for column in columns)
+    borders = {position: BORDERS_NS[position] for position in np.unique(positions).tolist()}
+    across = np.zeros(len(rows), dtype=bool)
+    for border_ns in borders.values():
+        across |= (min_ns <= border_ns) & (max_ns > border_ns)
+    merged = merged_by_group([rollups.hist[row] for row in rows[across].tolist()], cells[across], number)
+    plain_cells, plain_count, plain_max_ns = cells[~across], count[~across], max_ns[~across]
+
+    def counted(wanted: NDArray[np.bool_]) -> Ints:
+        return np.bincount(plain_cells[wanted], weights=plain_count[wanted], minlength=number).astype(np.int64)
+
+    every = merged.totals() + counted(np.ones(len(plain_cells), dtype=bool))
+    below = {
+        position: merged.counts[:, : max(0, position + 1 - merged.first)].sum(axis=1)
+        + counted(plain_max_ns <= border_ns)
+        for position, border_ns in borders.items()
+    }
+    return every, below
 
 
 def _pairs(members: Sequence[tuple[int, ...]], wanted: Callable[[int], bool]) -> tuple[Ints, Ints]:
@@ -195,23 +214,3 @@ def _pairs(members: Sequence[tuple[int, ...]], wanted: Callable[[int], bool]) ->
     pairs = [(place, number) for place, numbers in enumerate(members) for number in numbers if wanted(number)]
     columns = np.array(pairs, dtype=np.int64).reshape(-1, 2)
     return columns[:, 0], columns[:, 1]
-
-
-def _running(parts: Sequence[Ints], scopes: int) -> Ints:
-    """Sums of all bins before each border, of shape (borders, scopes)."""
-    widened = [np.pad(part, ((0, 0), (0, scopes - part.shape[1]))) for part in parts]
-    everything = np.concatenate([np.zeros((1, scopes), dtype=np.int64), *widened])
-    sums: Ints = np.cumsum(everything, axis=0)
-    return sums
-
-
-def _reader(edges: Sequence[int], good: Ints, total: Ints) -> Callable[[Window], Outcomes]:
-    good_before, total_before = good.tolist(), total.tolist()
-
-    def read(window: Window) -> Outcomes:
-        first, last = bisect_left(edges, window.start_s), bisect_left(edges, window.end_s)
-        last = min(last, len(edges) - 1)
-        first = min(first, last)
-        return Outcomes(good_before[last] - good_before[first], total_before[last] - total_before[first])
-
-    return read

@@ -25,6 +25,7 @@ T = TypeVar("T")
 DEFAULT = "default"
 DASHBOARD = "dashboard"
 CHANNEL = "channel"
+MAINTENANCE = "maintenance"
 TABLES = ("rule", "slo", "probe", "maintenance", "inhibit", "channel")
 SAVED = ("rule", "slo", "probe", "maintenance")  # what the dashboard may save
 _KNOWN = ("group", "defaults", *TABLES)
@@ -164,7 +165,7 @@ def parse_entry(what: str, table: object, source: str) -> Rule | Entry | Inhibit
     if what == "inhibit":
         return _inhibit(table)
     if what == "maintenance":
-        return _maintenance(table)
+        return _maintenance(table, source)
     return Entry(what, checked_name(table, what), table, source, table_text(what, table))
 
 
@@ -221,7 +222,7 @@ def _inhibit(table: Mapping[str, object]) -> Inhibit:
     )
 
 
-def _maintenance(table: Mapping[str, object]) -> Maintenance:
+def _maintenance(table: Mapping[str, object], source: str) -> Maintenance:
     name = checked_name(table, "maintenance")
     where = f"maintenance '{name}'"
     _only(where, table, ("name", "days", "from", "to", "matches"))
@@ -238,6 +239,8 @@ def _maintenance(table: Mapping[str, object]) -> Maintenance:
         begin,
         end,
         parse_matches(f"{where}: matches", table.get("matches")),
+        source,
+        table_text(MAINTENANCE, table),
     )
 
 

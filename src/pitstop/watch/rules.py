@@ -141,7 +141,8 @@ def _check(where: str, kind: Kind, given: Mapping[str, object]) -> None:
 
 
 def _is_metric(metric: str, metrics: tuple[str, ...]) -> bool:
-    return metric in metrics or any(m.endswith(":") and metric.startswith(m) and len(metric) > len(m) for m in metrics)
+    names = tuple(known for known in metrics if known.endswith(":"))
+    return metric not in names and (metric in metrics or metric.startswith(names))
 
 
 def length_s(where: str, value: object, least_s: int = 0) -> int:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pitstop.analyze.overview import is_route
 from pitstop.model.series import PROBE
-from pitstop.watch.objectives import PROBED, ROUTE, TENANT, Objective
+from pitstop.watch.objectives import ANY, PROBED, ROUTE, TENANT, Objective
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,19 +34,31 @@ class Scopes:
         self._numbers: dict[tuple[int, tuple[tuple[str, str], ...]], int] = {}
         self._sizes = [0] * len(objectives)
         self._of: dict[Series, tuple[int, ...]] = {}
+        self._of_service: dict[str, list[int]] = {}  # objectives of exactly one, by its name; the others under ANY
         for place, objective in enumerate(objectives):
+            name = ANY if GLOB & set(objective.service) else objective.service
+            self._of_service.setdefault(name, []).append(place)
             if is_literal(objective):
                 self._number(place, _literal_labels(objective))
+
+    def copy(self) -> Scopes:
+        """One that knows the same and learns apart."""
+        other = Scopes(())
+        other.found, other._objectives = list(self.found), self._objectives
+        other._numbers, other._sizes, other._of = dict(self._numbers), list(self._sizes), dict(self._of)
+        other._of_service = self._of_service
+        return other
 
     def of(self, series: Series) -> tuple[int, ...]:
         """Numbers, in `found`, of the scopes that `series` counts for."""
         known = self._of.get(series)
         if known is None:
-            fitting = (
-                self._number(place, _labels(objective, series))
-                for place, objective in enumerate(self._objectives)
-                if fits(objective, series)
-            )
+            places = (*self._of_service.get(series.service, ()), *self._of_service.get(ANY, ()))
+            fitting = [
+                self._number(place, _labels(self._objectives[place], series))
+                for place in places
+                if fits(self._objectives[place], series)
+            ]
             known = self._of[series] = tuple(number for number in fitting if number is not None)
         return known
 
@@ -80,19 +92,22 @@ def is_literal(objective: Objective) -> bool:
 
 def fits(objective: Objective, series: Series) -> bool:
     """Whether what happened to `series` counts for `objective`."""
-    if series.kind != kind_of(objective) or not fnmatchcase(series.service, objective.service):
+    if series.kind != kind_of(objective) or not _like(series.service, objective.service):
         return False
     if objective.kind == PROBED:
-        return fnmatchcase(series.name, objective.probe)
-    if objective.tenant and not fnmatchcase(series.tenant, objective.tenant):
+        return _like(series.name, objective.probe)
+    if objective.tenant and not _like(series.tenant, objective.tenant):
         return False
     if ROUTE in objective.by and not is_route(series.name):
         return False
     if TENANT in objective.by and not series.tenant:
         return False
-    return not objective.routes or any(
-        series.name == route or fnmatchcase(series.name, route) for route in objective.routes
-    )
+    return not objective.routes or any(_like(series.name, route) for route in objective.routes)
+
+
+def _like(name: str, pattern: str) -> bool:
+    """Whether they fit; a name with the signs of patterns in it fits itself, too."""
+    return name == pattern or fnmatchcase(name, pattern)
 
 
 def _literal_labels(objective: Objective) -> dict[str, str]:

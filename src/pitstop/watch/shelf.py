@@ -14,6 +14,7 @@ from pitstop.watch.rulebook import (
     CHANNEL,
     DASHBOARD,
     DEFAULT,
+    MAINTENANCE,
     Entry,
     Problem,
     Rulebook,
@@ -54,14 +55,19 @@ class Shelf:
         self._file = Rulebook()
         self._file_mark: object = None
         self._saved = Rulebook()
-        self._saved_mark: object = None
+        self._saved_rows: list[tuple[str, str]] = []
         self._read_s = float("-inf")
+        self._book: Rulebook | None = None
 
     def book(self) -> Rulebook:
         """Everything that counts, as one."""
         with self._lock:
-            self._refresh()
-            file, saved = self._file, self._saved
+            if self._refresh() or self._book is None:
+                self._book = self._merged()
+            return self._book
+
+    def _merged(self) -> Rulebook:
+        file, saved = self._file, self._saved
         parts = [file, saved, *([self._defaults] if file.defaults else [])]
         taken: set[str] = {problem.name for problem in file.problems}
         rules: list[Rule] = []
@@ -101,18 +107,17 @@ class Shelf:
             for entry in book.entries
             if entry.what in {"slo", "probe"} and entry.name not in bad
         ]
+        out += [_listed(window.name, MAINTENANCE, window.source, window.text) for window in book.maintenances]
         out += [_listed(p.name, p.what, p.source, p.text, p.problem) for p in (*book.problems, *problems)]
         return sorted(out, key=lambda one: (_rank(one), one.name))
 
     def rule(self, text: str) -> Rule:
         """The rule that `text` is, as TOML or by its name. Raises SettingError, and NotFoundError for no name."""
-        if "=" not in text:
-            found = next((rule for rule in self.book().rules if rule.name == text.strip()), None)
-            if found is None:
-                raise NotFoundError(
-                    f"there is no rule '{text.strip()}'; write one of the rules' names, or a rule as TOML"
-                )
+        found = next((rule for rule in self.book().rules if rule.name == text.strip()), None)
+        if found is not None:
             return found
+        if "=" not in text:
+            raise NotFoundError(f"there is no rule '{text.strip()}'; write one of the rules' names, or a rule as TOML")
         what, table = single(text)
         if what != "rule":
             raise SettingError(f"[[{what}]] is no rule; only rules are tested on what was recorded")
@@ -124,7 +129,7 @@ class Shelf:
         if isinstance(read, Rule):
             return rule_state(read, {}, None)
         what, _ = single(text)
-        return _listed(read.name, what, DASHBOARD, text if not isinstance(read, Entry) else read.text)
+        return _listed(read.name, what, DASHBOARD, read.text)
 
     def save(self, text: str, who: str) -> RuleState:
         """Keep it in the ledger. Raises SettingError."""
@@ -157,9 +162,8 @@ class Shelf:
         what, table = single(text)
         read = parse_entry(what, table, DASHBOARD)
         assert not isinstance(read, Inhibit)  # none of SAVED
-        with self._lock:
-            self._refresh()
-            file = self._file
+        self.book()
+        file = self._file
         names = {rule.name for rule in file.rules} | {entry.name for entry in file.entries}
         if read.name in names | {window.name for window in file.maintenances}:
             raise SettingError(f"'{read.name}' stands in the rules file; change it there")
@@ -169,22 +173,22 @@ class Shelf:
         with self._lock:
             self._read_s = float("-inf")
 
-    def _refresh(self) -> None:
+    def _refresh(self) -> bool:
+        """Read again what may have changed; whether it has."""
         now_s = self._clock.now_s()
         if 0 <= now_s - self._read_s < REREAD_S:
-            return
-        if self._path is not None:
-            mark = _mark(self._path)
-            if mark != self._file_mark:
-                read = load_rulebook(self._path)
-                broken = any(problem.what == "file" for problem in read.problems)
-                # a file that cannot be read while it is being written does not turn off what it said before
-                self._file = self._file._replace(problems=read.problems) if broken else read
-                self._file_mark = mark
+            return False
+        changed = False
+        mark = _mark(self._path) if self._path is not None else None
+        if self._path is not None and mark != self._file_mark:
+            read = load_rulebook(self._path)
+            broken = any(problem.what == "file" for problem in read.problems)
+            # a file that cannot be read while it is being written does not turn off what it said before
+            self._file = self._file._replace(problems=read.problems) if broken else read
+            self._file_mark, changed = mark, True
         with self._ledger.read() as db:
             rows = db.execute("SELECT name, text FROM rule ORDER BY name").fetchall()
-        if rows != self._saved_mark:
-            self._saved_mark = rows
+        if rows != self._saved_rows:
             parts = [read_rulebook(text, DASHBOARD) for _, text in rows]
             self._saved = Rulebook(
                 rules=tuple(rule for part in parts for rule in part.rules),
@@ -192,7 +196,9 @@ class Shelf:
                 maintenances=tuple(window for part in parts for window in part.maintenances),
                 problems=tuple(problem for part in parts for problem in part.problems),
             )
+            self._saved_rows, changed = rows, True
         self._read_s = now_s
+        return changed
 
 
 def rule_state(rule: Rule, counts: Mapping[str, int], checked: Checked | None) -> RuleState:

@@ -52,9 +52,9 @@ tries = {
     "asyncio": lambda: asyncio.run(asyncio.open_connection("localhost", port)),
     "program": lambda: subprocess.run(["true"]),
     "shell": lambda: os.system("true"),
-    "exec": lambda: os.execv("/bin/true", ["true"]),
-    "fork": lambda: os.fork(),
     "metadata": lambda: socket.create_connection(("169.254.169.254", 80), 1),
+    "fork": lambda: os.fork(),
+    "exec": lambda: os.execv("/bin/true", ["true"]),
 }
 for name, call in tries.items():
     before = len(heard)

@@ -103,6 +103,14 @@ class Served:
             found[series.name, series.parent] = (before[0] + count, before[1] + sum_ns / 1e9)
         return found
 
+    def took_s(self, route: str) -> float:
+        """What requests of that route took together: however busy the machine is, what is found in them adds to it."""
+        store = open_store(self.store)
+        try:
+            return sum(store.rollups(ALL, Match(kind="http", name=route), hist=False).sum_ns) / 1e9
+        finally:
+            store.close()
+
     def events(self, kind: str) -> list[str]:
         store = open_store(self.store)
         try:

@@ -32,18 +32,25 @@ TOKEN = "T0KENcanary"
 HOSTILE = "x\r\nBcc: evil@example.com\r\n\r\n.\r\n<!channel> <!here|x> @everyone @here <@U1> $(id) <b>bold</b> [a](http://evil)"
 
 
+@pytest.fixture(scope="module")
+def senders() -> Iterator[dict[tuple[str, ...], Apprise]]:
+    """One process for each list of what is allowed: to start one takes longer than to send."""
+    made: dict[tuple[str, ...], Apprise] = {}
+    yield made
+    for one in made.values():
+        one.close()
+
+
 @pytest.fixture
-def send() -> Iterator[Callable[..., None]]:
+def send(senders: dict[tuple[str, ...], Apprise]) -> Callable[..., None]:
     """Sends through a process of Apprise's that may reach `localhost`."""
-    made: list[Apprise] = []
 
     def go(url: str, note: Any, *, timeout_s: float = 8.0, allow: tuple[str, ...] = ("localhost",)) -> None:
-        made.append(Apprise(Secret(url), allow))
-        made[-1].send(note, "msg_1", timeout_s)
+        sender = senders.setdefault(allow, Apprise(Secret(), allow))
+        sender._url = Secret(url)
+        sender.send(note, "msg_1", timeout_s)
 
-    yield go
-    for one in made:
-        one.close()
+    return go
 
 
 class Mailbox:
@@ -114,8 +121,8 @@ def test_a_mail_server_that_refuses_is_told_by_its_code_alone(
 def test_a_mail_server_that_says_nothing_ends_at_the_deadline(send: Callable[..., None], kit: SimpleNamespace) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         began = time.monotonic()
-        with pytest.raises(SendError, match=r"within 1\.5 s"):
-            send(f"mailto://localhost:{silent.getsockname()[1]}?from=p@e.com&to=a@e.com", kit.note(), timeout_s=1.5)
+        with pytest.raises(SendError, match=r"within 1 s"):
+            send(f"mailto://localhost:{silent.getsockname()[1]}?from=p@e.com&to=a@e.com", kit.note(), timeout_s=1.0)
 
     assert time.monotonic() - began < 3
 
@@ -125,9 +132,10 @@ def test_a_web_server_that_hangs_or_drips_ends_at_the_deadline(
     send: Callable[..., None], provider: Callable[..., Any], kit: SimpleNamespace, behaviour: str
 ) -> None:
     slow = provider(getattr(kit, behaviour))
+    send(f"json://localhost:{provider().port}/", kit.note())  # the process is there
     began = time.monotonic()
-    with pytest.raises(SendError, match=r"within 1\.5 s"):
-        send(f"json://localhost:{slow.port}/{TOKEN}", kit.note(), timeout_s=1.5)
+    with pytest.raises(SendError, match=r"within 1 s"):
+        send(f"json://localhost:{slow.port}/{TOKEN}", kit.note(), timeout_s=1.0)
 
     assert time.monotonic() - began < 3
     assert len(slow.got) == 1
@@ -158,16 +166,15 @@ def test_the_process_is_used_again_and_comes_back_when_it_ended(
 PRIVATE = "127.0.0.1 [::1] [::ffff:127.0.0.1] 2130706433 127.1 0x7f.1 169.254.169.254 10.0.0.1 0.0.0.0"
 
 
-def test_no_service_reaches_what_is_private(provider: Callable[..., Any], kit: SimpleNamespace) -> None:
+def test_no_service_reaches_what_is_private(
+    send: Callable[..., None], provider: Callable[..., Any], kit: SimpleNamespace
+) -> None:
     hook = provider()
-    sender = Apprise(Secret(), ["localhost"])
     for host in PRIVATE.split():
-        sender._url = Secret(f"json://{host}:{hook.port}/{TOKEN}")
         with pytest.raises(SendError) as caught:
-            sender.send(kit.note(), "msg_1", 8)
+            send(f"json://{host}:{hook.port}/{TOKEN}", kit.note())
         assert caught.value.final
         assert TOKEN not in str(caught.value)
-    sender.close()
 
     assert hook.got == []
 
@@ -214,15 +221,12 @@ def test_a_service_that_takes_no_picture_gets_the_words(
     assert ["base64" in str(body["attachments"]) for body in hook.bodies] == [True, False]
 
 
-def test_an_address_that_no_service_takes_is_said_without_it(kit: SimpleNamespace) -> None:
-    sender = Apprise(Secret(), ["localhost"])
+def test_an_address_that_no_service_takes_is_said_without_it(send: Callable[..., None], kit: SimpleNamespace) -> None:
     for url in (f"slack://{TOKEN}", f"nosuch://{TOKEN}/x", f"mqtt://{TOKEN}/x"):
-        sender._url = Secret(url)
         with pytest.raises(SendError, match="its url is none that the service knows") as caught:
-            sender.send(kit.note(), "msg_1", 8)
+            send(url, kit.note())
         assert caught.value.final
         assert TOKEN not in str(caught.value)
-    sender.close()
 
 
 def test_words_lose_every_part_of_the_address() -> None:

@@ -34,7 +34,6 @@ def test_a_planted_secret_is_found_nowhere(
         "json": ("apprise", f"json://u{CANARY}:{CANARY}@localhost:{echo.port}/{CANARY}?-x={CANARY}&+X-Key={CANARY}"),
         "slack": ("apprise", f"slack://{CANARY}/{CANARY}/{CANARY}/#{CANARY}"),
         "mail": ("apprise", f"mailto://me:{CANARY}@localhost:1?to={CANARY}@example.com&from=a@b.example"),
-        "ntfy": ("apprise", f"ntfy://{CANARY}@localhost:1/{CANARY}"),
     }  # fmt: skip
     for name, (kind, url) in addresses.items():
         told.add(name, url, kind=kind, secret=f"whsec-{CANARY}", timeout="5s")

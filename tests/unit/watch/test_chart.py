@@ -69,7 +69,7 @@ def test_what_has_no_course_has_no_picture(points: list[tuple[int, float | None]
     assert chart_png(NOTE._replace(points=points)) == b""
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 4_000_000_000), st.none() | st.floats()), max_size=30),
     st.none() | st.floats(),

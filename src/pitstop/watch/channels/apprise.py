@@ -6,6 +6,7 @@ drips held it for 29 s), its connections are its own, and only a process can be 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -38,7 +40,18 @@ _FILES = frozenset(
     ("template", "keyfile", "subfile", "attach", "pgp", "pgpkey", "pgppub", "pgpprv", "pem", "cert", "key_file")
 )
 _SCHEME = re.compile(r"[a-z][a-z0-9]{1,20}", re.ASCII)
+# The program finds us where we are, but after everything else: a folder may hold a file named as a library is.
+_FOLDER = str(Path(__file__).parents[3])
+_PROGRAM = """
+import sys
+folder, fd = sys.argv[1:]
+if folder not in sys.path:
+    sys.path.append(folder)
+from pitstop.watch.channels.apprise_child import main
+main(int(fd))
+"""
 _SHORTEST_SECRET = 3
+_PATIENCE_S = 0.5  # for a process that has nothing to do to end by itself
 _TYPES = {PAGE: "failure", TICKET: "warning"}
 
 
@@ -84,22 +97,30 @@ class Apprise:
         try:
             answer = self._asked(request, deadline_s)
         except TimeoutError:
-            self.close()
+            self._end(0.0)
             raise SendError(f"it did not take the message within {timeout_s:.3g} s") from None
         except (OSError, ValueError) as error:
-            self.close()
+            self._end(0.0)
             raise SendError(f"sending was broken off: {type(error).__name__}") from None
         self._judge(answer)
 
     def close(self) -> None:
         """End the process, whatever it does."""
+        self._end(_PATIENCE_S)
+
+    def _end(self, patience_s: float) -> None:
         with self._lock:
             child, wire, self._child, self._wire = self._child, self._wire, None, None
-        if child is not None:
-            child.kill()
-            child.wait()
         if wire is not None:
+            with contextlib.suppress(OSError):
+                wire.shutdown(socket.SHUT_RDWR)  # whoever reads from it in another thread is told; close is not enough
             wire.close()
+        if child is not None:
+            try:
+                child.wait(patience_s)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
 
     def _asked(self, request: dict[str, object], deadline_s: float) -> dict[str, object]:
         wire = DeadlineSocket(self._connected(), deadline_s)
@@ -119,7 +140,7 @@ class Apprise:
             ours, theirs = socket.socketpair()
             try:
                 self._child = subprocess.Popen(  # noqa: S603  ourselves
-                    [sys.executable, "-P", "-m", "pitstop.watch.channels.apprise_child", str(theirs.fileno())],
+                    [sys.executable, "-P", "-c", _PROGRAM, _FOLDER, str(theirs.fileno())],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
@@ -166,4 +187,4 @@ def _environment() -> dict[str, str]:
         for name, value in os.environ.items()
         if not name.startswith("PITSTOP_") and not name.lower().endswith("_proxy")
     }
-    return {**kept, "NETRC": os.devnull, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    return {**kept, "NETRC": os.devnull}

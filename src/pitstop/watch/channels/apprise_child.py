@@ -1,6 +1,6 @@
-"""The process that Apprise runs in: ``python -m pitstop.watch.channels.apprise_child FD``.
+"""What runs in the process that Apprise has for itself.
 
-Over the socket FD come lines of JSON, first the private addresses that may be called, then a message each, and an
+Over a socket come lines of JSON, first the private addresses that may be called, then a message each, and an
 answer goes back for each. Every connection passes the guard; no redirect is followed; of an answer no more than 256 kB
 are read; the process ends itself when a message takes longer than it may, when nothing came for ten minutes, and with
 its parent.
@@ -17,7 +17,6 @@ import logging
 import signal
 import smtplib
 import socket
-import sys
 from typing import TYPE_CHECKING, Any
 
 from pitstop.egress.addresses import Allowed
@@ -215,9 +214,9 @@ def keyed(service: Any, key: str, delivery: str) -> None:
         service.headers["X-Pitstop-Delivery"] = delivery
 
 
-def main() -> None:
-    """Answer until the other end is closed."""
-    wire = socket.socket(fileno=int(sys.argv[1]))
+def main(descriptor: int) -> None:
+    """Answer what comes over that socket until its other end is closed."""
+    wire = socket.socket(fileno=descriptor)
     child = Child()
     wire.settimeout(IDLE_S)
     lines = wire.makefile("rb")
@@ -232,7 +231,3 @@ def main() -> None:
                 answer = {"ok": False, "problem": child.seen.problem or f"Apprise failed: {type(error).__name__}"}
             signal.setitimer(signal.ITIMER_REAL, 0)
             wire.sendall(json.dumps(answer).encode() + b"\n")
-
-
-if __name__ == "__main__":
-    main()

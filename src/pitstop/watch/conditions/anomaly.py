@@ -1,10 +1,11 @@
 """A figure that is far from what it is at this time of the week.
 
 What is usual: the hours of the last four weeks at this hour of the week and beside it; where those are too few, of the
-last seven days at this hour of the day. Their median m and their median absolute deviation, times 1.4826 as large as
-a standard deviation of a normal distribution, say how far is far: sources are Iglewicz & Hoaglin, "How to Detect and
-Handle Outliers" (1993), whose modified z-score this is, and Rousseeuw & Croux (1993). Added to that spread is the
-standard error of what was measured now from few events. Bursts and outages in the past move neither, up to half of it.
+last seven days at this hour of the day, working days for a working day, Saturday and Sunday for those (UTC). Their
+median m and their median absolute deviation, times 1.4826 as large as a standard deviation of a normal distribution,
+say how far is far: sources are Iglewicz & Hoaglin, "How to Detect and Handle Outliers" (1993), whose modified z-score
+this is, and Rousseeuw & Croux (1993). Added to that spread is the standard error of what was measured now from few
+events. Bursts and outages in the past move neither, up to half of it.
 
 A deviation has to be `above` times that spread (6; Iglewicz & Hoaglin flag single values at 3.5, but we look a
 thousand times a day) and to change the figure by `least_change` (a half), since what is exact need not matter.
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 HOUR_S, DAY_S = 3600, 86_400
 WEEKS = (7, 14, 21, 28)  # days back: the same hour of the week
 DAYS = (1, 2, 3, 4, 5, 6, 7)
+EPOCH_DAY = 3  # the epoch began on a Thursday, the fourth day of the week
+WEEKEND = (5, 6)
 LEAST_HOURS = 6  # fewer say nothing of a spread
 LEAST_PER_HOUR = 50  # requests of an hour that counts
 NORMAL = 1.4826  # Rousseeuw & Croux: a normal distribution's deviation over its MAD
@@ -84,7 +87,8 @@ def _usual(rule: Rule, sight: Sight, hour_s: int) -> Usual:
     daily: dict[Labels, list[float]] | None = None
     out: Usual = {}
     if any(len(values) < LEAST_HOURS for values in weekly.values()) or not weekly:
-        daily = _hours(rule, sight, hour_s, DAYS)
+        free = _is_weekend(hour_s)
+        daily = _hours(rule, sight, hour_s, [back for back in DAYS if _is_weekend(hour_s - back * DAY_S) == free])
     for labels in {*weekly, *(daily or {})}:
         values = weekly.get(labels, [])
         if len(values) < LEAST_HOURS:
@@ -94,6 +98,10 @@ def _usual(rule: Rule, sight: Sight, hour_s: int) -> Usual:
             spread = NORMAL * median(abs(value - centre) for value in values)
             out[labels] = centre, max(spread, LEAST_SPREAD * centre)
     return out
+
+
+def _is_weekend(ts: int) -> bool:
+    return (ts // DAY_S + EPOCH_DAY) % 7 in WEEKEND
 
 
 def _hours(rule: Rule, sight: Sight, hour_s: int, days: Sequence[int]) -> dict[Labels, list[float]]:

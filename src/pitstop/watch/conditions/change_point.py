@@ -134,7 +134,7 @@ KIND = Kind(
     }),
     defaults={
         "metric": "p95", "over": "20m", "baseline": "2h", "every": "5m", "least_events": 5, "direction": "up",
-        "least_change": 0.3,
+        "least_change": 0.3, "keep": "30m",
     },
     metrics=("p50", "p90", "p95", "p99", "mean", "rate", "error_ratio"),
 )  # fmt: skip

@@ -2,13 +2,12 @@
 
 The slope is Theil and Sen's (the median of the slopes between all pairs of minutes: Sen, "Estimates of the regression
 coefficient based on Kendall's tau", 1968), which a collection, a cache that fills or a single large answer does not
-move. It has to hold in both halves of the window, so that a worker that warms up is none, and memory has to have grown
-in three of four steps between tenths of it.
+move. It has to hold in both halves of the window, so that a worker that warms up is none, and Kendall's tau of memory
+and time has to be `LEAST_TAU` or more ("A New Measure of Rank Correlation", 1938): of ten pairs of minutes eight rise.
 """
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,8 +24,7 @@ if TYPE_CHECKING:
 
 STEP_S = 60
 LEAST_SHARE = 0.8  # of the window's minutes that have to be there
-PARTS = 10
-LEAST_RISES = 0.75  # of the steps between parts
+LEAST_TAU = 0.6
 MB_PER_MINUTE = 1e6  # R43
 
 
@@ -55,19 +53,20 @@ def growth(points: dict[int, float]) -> float:
     """Bytes a minute by which memory grows throughout; 0 where it does not do so throughout."""
     minutes = sorted(points)
     at, value = np.array(minutes, dtype=float), np.array([points[m] for m in minutes])
-    whole = _slope(at, value)
     half = len(at) // 2
-    halves = _slope(at[:half], value[:half]), _slope(at[half:], value[half:])
-    parts = [float(part.mean()) for part in np.array_split(value, PARTS)]
-    rises = sum(b > a for a, b in pairwise(parts)) / (PARTS - 1)
-    if rises < LEAST_RISES:
+    whole, tau = _slope(at, value)
+    if tau < LEAST_TAU:
         return 0.0
-    return max(0.0, min(whole, *halves))
+    return max(0.0, min(whole, _slope(at[:half], value[:half])[0], _slope(at[half:], value[half:])[0]))
 
 
-def _slope(at: np.ndarray, value: np.ndarray) -> float:
+def _slope(at: np.ndarray, value: np.ndarray) -> tuple[float, float]:
+    """The median slope of all pairs, and Kendall's tau."""
     i, j = np.triu_indices(len(at), 1)
-    return float(np.median((value[j] - value[i]) / (at[j] - at[i]))) if len(i) else 0.0
+    if not len(i):
+        return 0.0, 0.0
+    rises = value[j] - value[i]
+    return float(np.median(rises / (at[j] - at[i]))), float(np.sign(rises).mean())
 
 
 KIND = Kind(
@@ -75,5 +74,5 @@ KIND = Kind(
     read,
     "memory of a worker that grows and grows",
     keys=frozenset({"service", "above", "over"}),
-    defaults={"above": MB_PER_MINUTE, "over": "30m", "every": "1m", "keep": "15m"},
+    defaults={"above": MB_PER_MINUTE, "over": "1h", "every": "1m", "keep": "15m"},
 )

@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pitstop.analyze.units import figures
 from pitstop.model import Window
 from pitstop.model.watching import DEGRADED, FIRING, NO_DATA, OK, PAGE
 from pitstop.store import open_store
+from pitstop.watch.bins import Kept
 from pitstop.watch.budgets import burning, history, slo_states
 from pitstop.watch.burn import burns, settled_s
 from pitstop.watch.objectives import Objective, default_objectives
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
     from conftest import Service
 
-    from pitstop.model import Store
+    from pitstop.model import Rollups, Store
 
 DAY_S, HOUR_S = 86_400, 3600
 NOW_S = int(time.time())  # stores fold and keep by the machine's clock
@@ -75,7 +77,8 @@ def test_a_spent_budget_without_a_failure_now_is_degraded(happened: Service) -> 
     happened.add(NOW_S - 15 * DAY_S, {0.02: 100}, outcome="500")
     (state,) = slo_states(happened.write(), [UPTIME], NOW_S)
     assert (state.state, state.budget_left) == (DEGRADED, pytest.approx(1 - 100 / 48.2, rel=0.01))
-    assert "overspent" in state.summary
+    assert f"{figures(1 - state.budget_left)} times the budget is spent" in state.summary
+    assert 2 < 1 - state.budget_left < 2.1
     assert state.runs_out_s == settled_s(NOW_S)
 
 
@@ -136,6 +139,13 @@ def test_a_pattern_is_an_objective_for_each_service_that_fits_it(happened: Servi
     assert {state.labels["service"] for state in states} == {"shop", "shop-eu"}
     (nothing,) = slo_states(store, [Objective("up", "availability", 0.99, "wiki*")], NOW_S)
     assert (nothing.labels, nothing.state) == ({"slo": "up"}, NO_DATA)
+
+
+def test_names_with_the_signs_of_patterns_fit_themselves(happened: Service) -> None:
+    happened.add(NOW_S - 400, {0.1: 10}, service="shop[eu]", name="GET /[id]")
+    objective = Objective("up", "availability", 0.99, "shop[eu]", ("GET /[id]",))
+    (state,) = slo_states(happened.write(), [objective], NOW_S)
+    assert (state.labels["service"], state.total) == ("shop[eu]", 10)
 
 
 def test_probes_and_other_kinds_of_series_can_be_promised(happened: Service) -> None:
@@ -214,3 +224,45 @@ def test_objectives_that_alert_nobody_do_not_burn(happened: Service) -> None:
     assert {burn.severity for burn in states["uptime"].burns if burn.firing} >= {PAGE}
     assert burning(store, [], NOW_S) == []
     assert slo_states(store, [], NOW_S) == []
+
+
+class Counting:
+    """A store that counts the rows it answers with."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.url = store.url
+        self.reads: list[Window] = []
+
+    def rollups(self, window: Window, *arguments: object, **options: object) -> Rollups:
+        self.reads.append(window)
+        return self._store.rollups(window, *arguments, **options)  # type: ignore[arg-type]
+
+
+def test_what_is_older_than_three_days_is_read_once_an_hour_and_the_answer_is_the_same(happened: Service) -> None:
+    for ts in hours(20):
+        happened.add(ts, {0.02: 100, 0.7: 3})
+    store = Counting(happened.write())
+    routes = Objective("routes", "latency", 0.9, by=("route",), threshold_s=0.5)
+    objectives = [*default_objectives(["shop"]), routes]
+    kept = Kept()
+    end_s = NOW_S // HOUR_S * HOUR_S + 60  # the same hour, whenever this runs
+    first = slo_states(store, objectives, end_s, points=True, kept=kept)  # type: ignore[arg-type]
+    before = len(store.reads)
+    assert min(window.start_s for window in store.reads) < end_s - 29 * DAY_S
+    happened.add(end_s - 90, {0.02: 1}, name="GET /new")
+    happened.write()
+    again = slo_states(store, objectives, end_s, points=True, kept=kept)  # type: ignore[arg-type]
+    assert min(window.start_s for window in store.reads[before:]) >= end_s - 3 * DAY_S - HOUR_S
+    assert again == slo_states(store, objectives, end_s, points=True)  # type: ignore[arg-type]
+    assert {state.labels.get("route") for state in again} == {None, "GET /", "GET /new"}
+    assert {state.labels.get("route") for state in first} == {None, "GET /"}
+
+
+def test_any_number_of_objectives_takes_the_same_few_reads(happened: Service) -> None:
+    for ts in hours(20):
+        happened.add(ts, {0.02: 100})
+    store = Counting(happened.write())
+    many = [Objective(f"slo {n}", "latency", 0.9, "shop", threshold_s=0.01 * n + 0.01) for n in range(50)]
+    slo_states(store, many, NOW_S)  # type: ignore[arg-type]
+    assert len(store.reads) <= 9

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pitstop.model.watching import FIRING, NO_DATA, OK
+from pitstop.watch.bins import Kept
 from pitstop.watch.budgets import slo_states
 from pitstop.watch.burn import settled_s
 from pitstop.watch.objectives import Objective
@@ -65,3 +66,22 @@ def test_a_nightly_job_is_fresh_for_a_day(happened: Service) -> None:
             happened.add(NOW_S - day * DAY_S - HOUR_S, {60.0: 1}, name="backup", kind="task", outcome="ok")
     (state,) = slo_states(happened.write(), [nightly], NOW_S)
     assert state.total - state.good == pytest.approx(22 * HOUR_S, abs=1.1 * HOUR_S)
+
+
+def test_any_request_of_a_service_may_be_what_keeps_it_fresh(happened: Service) -> None:
+    """Many names: minutes lately, hours of long ago; a budget for each route where that is asked."""
+    for ts in range(END_S - 5 * DAY_S, END_S - 4 * HOUR_S, HOUR_S // 4):
+        happened.add(ts, {0.02: 1}, name=f"GET /{ts % 7}")
+    for ts in range(END_S - 3 * HOUR_S, END_S, 60):
+        happened.add(ts, {0.02: 1}, name="GET /")
+    wide = ORDERS._replace(routes=(), threshold_s=1800.0)
+    store = happened.write()
+    kept = Kept()
+    (state,) = slo_states(store, [wide], NOW_S, kept=kept)
+    assert state.total - state.good == pytest.approx(
+        HOUR_S - 1800, abs=16 * 60
+    )  # the last before the gap is up to 15 min old
+    assert slo_states(store, [wide], NOW_S, kept=kept) == [state]
+    routes = slo_states(store, [wide._replace(by=("route",))], NOW_S)
+    asked = {f"GET /{ts % 7}" for ts in range(END_S - 5 * DAY_S, END_S - 4 * HOUR_S, HOUR_S // 4)}
+    assert {one.labels["route"] for one in routes} == {"GET /", *asked}
