@@ -13,6 +13,7 @@ import typer
 from pitstop.cli import contract, contract_inside
 from pitstop.cli.export_grafana import grafana
 from pitstop.cli.export_prometheus import prometheus
+from pitstop.cli.export_rules import prometheus_rules
 from pitstop.cli.options import From, Last, Service, StoreUrl, To, must_be_there, opened, window_now, written
 from pitstop.model.errors import SettingError
 from pitstop.model.series import Match
@@ -106,6 +107,7 @@ def as_json(
 
 app.command("prometheus")(prometheus)
 app.command("grafana")(grafana)
+app.command("prometheus-rules")(prometheus_rules)
 
 
 def _export(

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from pitstop.model import Clock, Store
     from pitstop.model.watching import Channel, Delivery, Replay, RuleState, SloState, Tested
     from pitstop.watch.ledger import Ledger
+    from pitstop.watch.rules import Rule
 
 LONGEST_TEXT = 1000
 LONGEST_SILENCE_S = 366 * 86_400
@@ -107,6 +108,10 @@ class Watcher:
     def objectives(self) -> list[Objective]:
         """Those of the file and the dashboard, and the usual ones of every service that has none of that name."""
         return self._objectives_and_problems()[0]
+
+    def enabled_rules(self) -> Sequence[Rule]:
+        """The rules that are evaluated."""
+        return self._shelf.plan().rules
 
     def slos(self, *, service: str | None = None, points: bool = False) -> Sequence[SloState]:
         """Every objective now, the least budget left first. Raises StoreError."""

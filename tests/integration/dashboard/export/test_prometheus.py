@@ -29,7 +29,7 @@ def _counts(found: list[dict[str, Any]]) -> dict[tuple[str, ...], int]:
 def test_counts_are_those_of_the_client_after_workers_and_dashboard_were_replaced(scene: Any, until: Any) -> None:
     want = dict(scene.asked)
     until(
-        lambda: _counts(scene.classic.query(f'sum by ({_BY_ROUTE}) ({_DURATION}_count{{job="pitstop",le=""}})')) == want
+        lambda: _counts(scene.classic.query(f'sum by ({_BY_ROUTE}) ({_DURATION}_count{{instance=~"127.*"}})')) == want
     )
     until(lambda: _counts(scene.native.query(f"histogram_count(sum by ({_BY_ROUTE}) ({_DURATION}))")) == want)
 

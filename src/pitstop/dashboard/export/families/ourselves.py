@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from typing import TYPE_CHECKING
 
-from pitstop.dashboard.export.family import COUNTER, GAUGE, Family
+from pitstop.dashboard.export.family import COUNTER, GAUGE, Family, shown
 from pitstop.dashboard.export.totals import MOST_PER_KIND
 from pitstop.model import __version__
 from pitstop.model.series import OTHER
@@ -15,8 +16,9 @@ if TYPE_CHECKING:
 
     from pitstop.dashboard.export.facts import Facts
 
-WARN_SERIES = 1000  # of all kinds: more make Prometheus dear
-WARN_BYTES = 100_000_000  # of the store
+WARN_SERIES = 1000  # of a service and kind: beyond it Prometheus gets dear, as the rule of kind cardinality has it
+WARN_BYTES = 100_000_000  # of a service
+SERIES_BYTES = 600  # of one with a histogram of some 50 values in memory: store/memory.py
 
 
 def families(facts: Facts) -> Iterator[Family]:
@@ -55,10 +57,17 @@ def families(facts: Facts) -> Iterator[Family]:
 
 
 def _caps(facts: Facts) -> Iterator[Family]:
-    series = facts.counted.series
+    series = Counter((shown(one.service), one.kind) for rows in facts.counted.rows.values() for one in set(rows.series))
     yield Family(
-        "pitstop_cardinality_series", GAUGE, "Series that are counted, by kind.", labels=("kind",),
-        values=[((kind,), float(number)) for kind, number in sorted(series.items())],
+        "pitstop_cardinality_series", GAUGE, "Series that are counted.", labels=("service_name", "kind"),
+        values=[(labels, float(number)) for labels, number in sorted(series.items())],
+    )  # fmt: skip
+    sizes: Counter[str] = Counter()
+    for (service, _), number in series.items():
+        sizes[service] += number * SERIES_BYTES
+    yield Family(
+        "pitstop_cardinality_bytes", GAUGE, "What the series of a service take in memory wherever they are held.",
+        "bytes", ("service_name",), [((service,), float(size)) for service, size in sorted(sizes.items())],
     )  # fmt: skip
     yield Family(
         "pitstop_cardinality_series_limit", GAUGE, "Most series of one kind; more share the name __other__.",
@@ -72,13 +81,14 @@ def _caps(facts: Facts) -> Iterator[Family]:
         "pitstop_cardinality_folded_events", COUNTER, "Events counted under the name __other__, by kind.",
         labels=("kind",), values=[((kind,), number) for kind, number in sorted(folded.items())],
     )  # fmt: skip
+    kinds = facts.counted.series.values()
     states = {
-        "series": sum(series.values()) > WARN_SERIES,
-        "bytes": facts.size.data_bytes > WARN_BYTES,
-        "cap": any(number >= MOST_PER_KIND for number in series.values()) or any(folded.values()),
+        "series": max(series.values(), default=0) > WARN_SERIES,
+        "bytes": max(sizes.values(), default=0) > WARN_BYTES,
+        "cap": max(kinds, default=0) >= MOST_PER_KIND or any(folded.values()),
     }
     yield Family(
         "pitstop_cardinality_warning", GAUGE,
-        "Whether there are more than 1,000 series, 100 MB of data, or names that were folded by a cap.",
+        "Whether a service has more than 1,000 series of a kind, or 100 MB of them, or a cap has folded names.",
         labels=("limit",), values=[((limit,), float(beyond)) for limit, beyond in states.items()],
     )  # fmt: skip

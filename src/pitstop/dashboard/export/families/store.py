@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pitstop.dashboard.export.family import GAUGE, Family
@@ -10,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pitstop.dashboard.export.facts import Facts
+
+_FILE = "sqlite:///"
 
 
 def families(facts: Facts) -> Iterator[Family]:
@@ -25,6 +30,18 @@ def families(facts: Facts) -> Iterator[Family]:
         ("pitstop_store_lease_timestamp_seconds", "Until when somebody keeps house.", "seconds", size.lease_until_s),
     ):
         yield Family(name, GAUGE, text, unit, values=[((), float(value))])
+    path = size.url.removeprefix(_FILE)
+    if path != size.url:
+        with suppress(OSError):
+            disk = shutil.disk_usage(Path(path).parent)
+            told = "of the disk that the store is on"
+            yield Family(
+                "pitstop_store_disk_free_bytes", GAUGE, f"What is free {told}.", "bytes", values=[((), disk.free)]
+            )
+            ratio = disk.free / disk.total
+            yield Family(
+                "pitstop_store_disk_free_ratio", GAUGE, f"Share {told} that is free.", "ratio", values=[((), ratio)]
+            )
     for name, text, unit, values in (
         ("pitstop_store_rows", "Rows by table.", "", [(table.name, table.rows) for table in size.tables]),
         ("pitstop_store_oldest_timestamp_seconds", "The oldest row of each table.", "seconds",

@@ -51,7 +51,12 @@ def board() -> Json:
             BYTES,
         ),
         Panel("Rows", [("pitstop_store_rows", "{{table}}")], NUMBER),
-        Panel("Series by kind", [("pitstop_cardinality_series", "{{kind}}")], NUMBER, stacked=True),
+        Panel(
+            "Series by kind",
+            [(f"sum by (kind) (pitstop_cardinality_series{selector()})", "{{kind}}")],
+            NUMBER,
+            stacked=True,
+        ),
         Panel("How long does the exposition take?", [("pitstop_export_duration_seconds", "")], SECONDS),
         Panel("How large is it?", [("pitstop_export_samples", "samples")], NUMBER),
         Panel("Stacks sampled", [(f"pitstop_profiler_frequency_hertz{selector()}", _WORKER)], PER_SECOND),
