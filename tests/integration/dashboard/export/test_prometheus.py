@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import subprocess
@@ -81,6 +82,24 @@ def test_the_command_prints_the_same_families(scene: Any) -> None:
     wanted = [line for line in served.splitlines() if line.startswith(b"http_server_request_duration_seconds")]
     printed = [line for line in ran.stdout.splitlines() if line.startswith(b"http_server_request_duration_seconds")]
     assert printed == wanted
+
+
+def test_prometheus_takes_the_rules_and_one_of_them_fires(scene: Any, promtool: str, until: Any) -> None:
+    path = scene.folder / "prometheus-rules.yml"
+    subprocess.run(
+        [sys.executable, "-m", "pitstop", "export", "prometheus-rules", "--store", scene.store, "-o", str(path)],
+        check=True, env=scene.environment,
+    )  # fmt: skip
+    ran = subprocess.run([promtool, "check", "rules", str(path)], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    written = [line.partition("expr: ")[2] for line in path.read_text().splitlines() if "expr: " in line]
+    expressions = [json.loads(line) for line in written]
+    assert len(expressions) > 10
+    fires = next(one for one in expressions if one.endswith("> 0.001"))
+    for server in (scene.native, scene.classic):
+        for expression in expressions:
+            server.query(expression)
+        until(lambda server=server: [one["metric"]["service_name"] for one in server.query(fires)] == ["shop"])
 
 
 def _expressions() -> list[tuple[str, str, str]]:

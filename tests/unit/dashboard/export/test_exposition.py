@@ -27,25 +27,38 @@ from pitstop.dashboard.export.registry import exporters
 from pitstop.dashboard.export.text import OPENMETRICS_TYPE, TEXT_TYPE
 from pitstop.model import Batch, NotFoundError, Samples, Series, Traces, Window
 from pitstop.model.watching import Burn, Channel, Component, Incident, RuleState, SloState
-from pitstop.rollup.codec import encode
-from pitstop.rollup.histogram import position_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 HOSTILE = 'evil"} 1\n# EOF\\ <script>é\x00'
 KINDS = (
-    ("http", "GET /items/{id}", "", "200"), ("http", "GET /items/{id}", "", "500"), ("http", "(unmatched)", "", "404"),
-    ("websocket", "WS /live", "", "1000"), ("db", "SELECT * FROM item WHERE id = ?", "GET /items/{id}", "ok"),
-    ("db", "SELECT * FROM item WHERE id = ?", "GET /items/{id}", "error"), ("cache", "session", "GET /items/{id}", "hit"),
-    ("cache", "session", "GET /items/{id}", "miss"), ("cache", "session", "GET /items/{id}", "error"),
-    ("http_client", "GET api.example.com:8080", "GET /items/{id}", "200"), ("http_client", "GET api", "", "error"),
-    ("task", "mail", "", "ok"), ("stage", "first byte", "GET /items/{id}", "ok"), ("function", "plan", "", "ok"),
-    ("queue", "publish mail", "", "ok"), ("template", "item.html", "", "ok"), ("gc", "generation 2", "", "ok"),
-    ("pool_wait", "database connection", "", "ok"), ("loop_wait", "loop", "", ""), ("transaction", "transaction", "", "ok"),
-    ("part", "db", "GET /items/{id}", ""), ("n_plus_one", "SELECT 1", "GET /items/{id}", "shop.py:3"),
-    ("error", "ab" * 8, "GET /items/{id}", "ValueError"), ("counter", "orders", "", ""), ("metric", "basket", "", ""),
-)  # fmt: skip
+    ("http", "GET /items/{id}", "", "200"),
+    ("http", "GET /items/{id}", "", "500"),
+    ("http", "(unmatched)", "", "404"),
+    ("websocket", "WS /live", "", "1000"),
+    ("db", "SELECT * FROM item WHERE id = ?", "GET /items/{id}", "ok"),
+    ("db", "SELECT * FROM item WHERE id = ?", "GET /items/{id}", "error"),
+    ("cache", "session", "GET /items/{id}", "hit"),
+    ("cache", "session", "GET /items/{id}", "miss"),
+    ("cache", "session", "GET /items/{id}", "error"),
+    ("http_client", "GET api.example.com:8080", "GET /items/{id}", "200"),
+    ("http_client", "GET api", "", "error"),
+    ("task", "mail", "", "ok"),
+    ("stage", "first byte", "GET /items/{id}", "ok"),
+    ("function", "plan", "", "ok"),
+    ("queue", "publish mail", "", "ok"),
+    ("template", "item.html", "", "ok"),
+    ("gc", "generation 2", "", "ok"),
+    ("pool_wait", "database connection", "", "ok"),
+    ("loop_wait", "loop", "", ""),
+    ("transaction", "transaction", "", "ok"),
+    ("part", "db", "GET /items/{id}", ""),
+    ("n_plus_one", "SELECT 1", "GET /items/{id}", "shop.py:3"),
+    ("error", "ab" * 8, "GET /items/{id}", "ValueError"),
+    ("counter", "orders", "", ""),
+    ("metric", "basket", "", ""),
+)
 READINGS = {
     "process.memory.rss_bytes": 9e7, "process.cpu_ratio": 0.25, "gc.collections.gen2": 1.0, "requests.in_flight": 3.0,
     "pitstop.dropped": 7.0, "pitstop.overhead_ratio": 0.001, HOSTILE: 4.0, "event_loop.lag_s": 0.001,
@@ -138,10 +151,16 @@ def test_figures_are_those_of_the_store(filled: Any, clock: Any) -> None:
     counts = {s.labels["http_response_status_code"]: s.value for s in requests.samples if s.name.endswith("_count")}
     assert (counts["200"], counts["500"], counts["404"], counts[HOSTILE]) == (2, 2, 2, 1)
     assert _value(told["http_server_response_body_size_bytes"], http_response_status_code="200") == 200
-    assert _value(told["pitstop_http_request_recent_seconds"], percentile="p99", **route) == pytest.approx(0.4, rel=0.011)
+    assert _value(told["pitstop_http_request_recent_seconds"], percentile="p99", **route) == pytest.approx(
+        0.4, rel=0.011
+    )
     assert _value(told["pitstop_db_statement_calls"], db_query_text="SELECT * FROM item WHERE id = ?") == 4
     assert _value(told["pitstop_db_statement_errors"]) == 2
-    assert [_value(told[f"pitstop_cache_{name}"], cache="session") for name in ("hits", "misses", "errors")] == [2, 2, 2]
+    assert [_value(told[f"pitstop_cache_{name}"], cache="session") for name in ("hits", "misses", "errors")] == [
+        2,
+        2,
+        2,
+    ]
     assert _value(told["pitstop_tenant_request_errors"], tenant="acme") == 2
     assert _value(told["pitstop_app_events"], event="orders") == 2
     assert _value(told["process_memory_usage_bytes"], service_instance_id="web:1:ab") == 9e7
@@ -161,7 +180,9 @@ def test_figures_are_those_of_the_store(filled: Any, clock: Any) -> None:
 def test_exemplars_lead_to_the_traces_that_were_kept(filled: Any, clock: Any) -> None:
     told = _told(parse_openmetrics(Exposition(filled, clock).body(OPENMETRICS_TYPE).decode()))
     found = [s for s in told["http_server_request_duration_seconds"].samples if s.exemplar]
-    assert [(s.labels["le"], s.exemplar.labels["trace_id"], s.exemplar.value) for s in found] == [("0.5", "ab" * 16, 0.4)]
+    assert [(s.labels["le"], s.exemplar.labels["trace_id"], s.exemplar.value) for s in found] == [
+        ("0.5", "ab" * 16, 0.4)
+    ]
 
 
 def test_workers_that_said_nothing_for_long_are_told_no_more(filled: Any, clock: Any) -> None:
@@ -203,27 +224,43 @@ def test_more_series_than_are_good_are_warned_of(store: Any, write: Any, clock: 
 @pytest.mark.parametrize(
     ("statement", "said"),
     [
-        ("SELECT a, b FROM orders WHERE id = ?", "SELECT orders"), ('INSERT INTO "shop"."item" VALUES (?)', 'INSERT "shop"."item"'),
-        ("UPDATE item SET a = ?", "UPDATE item"), ("  (select 1)", "SELECT"), ("", ""), ("PRAGMA table_info", "PRAGMA"),
+        ("SELECT a, b FROM orders WHERE id = ?", "SELECT orders"),
+        ('INSERT INTO "shop"."item" VALUES (?)', 'INSERT "shop"."item"'),
+        ("UPDATE item SET a = ?", "UPDATE item"),
+        ("  (select 1)", "SELECT"),
+        ("", ""),
+        ("PRAGMA table_info", "PRAGMA"),
     ],
-)  # fmt: skip
+)
 def test_a_statement_is_summed_up_by_what_it_does_to_which_table(statement: str, said: str) -> None:
     assert summary(statement) == said
+
+
+_PROMETHEUS = (
+    "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
+    "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
+)
+_PROMETHEUS_NATIVE = (
+    "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited,"
+    "application/openmetrics-text;version=1.0.0;q=0.8,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
+)
 
 
 @pytest.mark.parametrize(
     ("accept", "given_type"),
     [
-        ("", TEXT_TYPE), ("*/*", TEXT_TYPE), ("text/html,*/*;q=0.1", TEXT_TYPE), ("application/json", TEXT_TYPE),
-        ("application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
-         "text/plain;version=0.0.4;q=0.5,*/*;q=0.1", OPENMETRICS_TYPE),
-        ("application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited,"
-         "application/openmetrics-text;version=1.0.0;q=0.8,text/plain;version=0.0.4;q=0.5,*/*;q=0.1", PROTOBUF_TYPE),
+        ("", TEXT_TYPE),
+        ("*/*", TEXT_TYPE),
+        ("text/html,*/*;q=0.1", TEXT_TYPE),
+        ("application/json", TEXT_TYPE),
+        (_PROMETHEUS, OPENMETRICS_TYPE),
+        (_PROMETHEUS_NATIVE, PROTOBUF_TYPE),
         ("application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=text", TEXT_TYPE),
-        ("application/openmetrics-text;version=2.0.0", TEXT_TYPE), ("application/openmetrics-text;q=0", TEXT_TYPE),
+        ("application/openmetrics-text;version=2.0.0", TEXT_TYPE),
+        ("application/openmetrics-text;q=0", TEXT_TYPE),
         ("text/plain;q=x, application/openmetrics-text;q=0.1", OPENMETRICS_TYPE),
     ],
-)  # fmt: skip
+)
 def test_the_client_gets_what_it_wants_most(accept: str, given_type: str) -> None:
     assert content_type_for(accept) == given_type
 
@@ -284,7 +321,11 @@ def test_every_dashboard_has_panels_that_do_not_overlap_and_expressions_that_are
         cells: set[tuple[int, int]] = set()
         for panel in board["panels"]:
             place = panel["gridPos"]
-            own = {(x, y) for x in range(place["x"], place["x"] + place["w"]) for y in range(place["y"], place["y"] + place["h"])}
+            own = {
+                (x, y)
+                for x in range(place["x"], place["x"] + place["w"])
+                for y in range(place["y"], place["y"] + place["h"])
+            }
             assert not own & cells
             assert place["x"] + place["w"] <= 24
             cells |= own

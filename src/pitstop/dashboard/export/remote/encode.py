@@ -16,15 +16,19 @@ if TYPE_CHECKING:
 
     from pitstop.dashboard.export.remote.points import Labels, Point
 
+    Ended = tuple[Labels, bool]  # whether it was a native histogram
+
 CONTENT_TYPES = {1: "application/x-protobuf", 2: "application/x-protobuf;proto=io.prometheus.write.v2.Request"}
 VERSIONS = {1: "0.1.0", 2: "2.0.0"}
 _TYPES = {"counter": 1, "gauge": 2, "histogram": 3}  # of prompb's and of io.prometheus.write.v2's MetricType alike
 _VALUE = b"\x09"  # field 1, a double
-_STALE = _VALUE + struct.pack("<Q", 0x7FF0_0000_0000_0002)  # the one NaN that says that a series ended
+_STALE_NAN = struct.pack("<Q", 0x7FF0_0000_0000_0002)  # the one NaN that says that a series ended
+_STALE = _VALUE + _STALE_NAN
+_STALE_NATIVE = b"\x19" + _STALE_NAN  # field 3, the sum
 _pack = struct.Struct("<d").pack
 
 
-def write_request(points: Sequence[Point], ended: Sequence[Labels], at_ms: int) -> bytes:
+def write_request(points: Sequence[Point], ended: Sequence[Ended], at_ms: int) -> bytes:
     """Version 1.0. `ended` are series that are no more."""
     stamp = number(2, at_ms)
     pairs: dict[tuple[str, str], bytes] = {}
@@ -35,11 +39,13 @@ def write_request(points: Sequence[Point], ended: Sequence[Labels], at_ms: int) 
             out.append(message(1, labels + message(4, point.native + number(15, at_ms))))
         else:
             out.append(message(1, labels + message(2, _VALUE + _pack(point.value) + stamp)))
-    out += [message(1, _labels(labels, pairs) + message(2, _STALE + stamp)) for labels in ended]
+    for gone, native in ended:
+        stale = message(4, _STALE_NATIVE + number(15, at_ms)) if native else message(2, _STALE + stamp)
+        out.append(message(1, _labels(gone, pairs) + stale))
     return b"".join(out)
 
 
-def request_2(points: Sequence[Point], ended: Sequence[Labels], at_ms: int) -> bytes:
+def request_2(points: Sequence[Point], ended: Sequence[Ended], at_ms: int) -> bytes:
     """Version 2.0: every text once."""
     stamp = number(2, at_ms)
     symbols: dict[str, int] = {"": 0}
@@ -54,7 +60,9 @@ def request_2(points: Sequence[Point], ended: Sequence[Labels], at_ms: int) -> b
             else message(2, _VALUE + _pack(point.value) + stamp)
         )
         out.append(message(5, _references(point.labels, symbols) + value + message(5, metadata)))
-    out += [message(5, _references(labels, symbols) + message(2, _STALE + stamp)) for labels in ended]
+    for labels, native in ended:
+        stale = message(3, _STALE_NATIVE + number(15, at_ms)) if native else message(2, _STALE + stamp)
+        out.append(message(5, _references(labels, symbols) + stale))
     return b"".join(text(4, symbol) for symbol in symbols) + b"".join(out)
 
 

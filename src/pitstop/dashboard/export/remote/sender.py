@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pitstop.dashboard.export.exposition import Exposition
-    from pitstop.dashboard.export.remote.points import Labels
+    from pitstop.dashboard.export.remote.encode import Ended
     from pitstop.model import Clock
 
 EVERY_S = 15.0
@@ -90,7 +90,7 @@ class Sender:
         self._holder = f"{os.getpid()}:{secrets.token_hex(4)}"
         self._version = 0  # not known yet
         self._waiting: deque[_Sending] = deque()
-        self._told: set[Labels] = set()
+        self._told: set[Ended] = set()
         self._failures = 0
         self._complained = ""
         self._end = threading.Event()
@@ -136,8 +136,8 @@ class Sender:
         at_ms = int(self._clock.now_s() * 1000)
         with_native = self._version != 1
         found = list(points(self._exposition.families(), self._given, with_native=with_native))
-        told = {point.labels for point in found}
-        ended = list(self._told - told)
+        told = {(point.labels, bool(point.native)) for point in found}
+        ended = [(labels, native) for labels, native in self._told - told if with_native or not native]
         self._told = told
         for start in range(0, max(len(found), 1), SERIES_AT_ONCE):
             chosen = found[start : start + SERIES_AT_ONCE]
@@ -226,9 +226,10 @@ class Sender:
             _log.warning("pitstop: remote write to %s: %s", self._host, text)
 
 
-def _body(version: int, chosen: Sequence[Point], ended: Sequence[Labels], at_ms: int) -> bytes:
+def _body(version: int, chosen: Sequence[Point], ended: Sequence[Ended], at_ms: int) -> bytes:
     if version == 1:  # receivers of 1.0 may refuse the whole request for one native histogram
-        made = write_request([point for point in chosen if not point.native], ended, at_ms)
+        plain = [point for point in chosen if not point.native]
+        made = write_request(plain, [one for one in ended if not one[1]], at_ms)
     else:
         made = request_2(chosen, ended, at_ms)
     return bytes(cramjam.snappy.compress_raw(made))
