@@ -58,8 +58,8 @@ kind = "threshold"
 metric = "rate"
 service = "shop"
 above = 0.001
-over = "1m"
-every = "5s"
+over = "5m"
+every = "10s"
 for = "0s"
 severity = "info"
 
