@@ -100,7 +100,7 @@ def timed(action: Callable[[], bytes]) -> tuple[float, int, float]:
     return statistics.median(taken), size, max(taken)
 
 
-def ours(path: str, whole: bool) -> dict[str, float]:
+def ours(path: str, whole: bool, packed: bool) -> dict[str, float]:
     """Pitstop: from the store each time; `whole` is everything that /metrics tells, else requests only."""
     from pitstop.dashboard.export import exposition as module
     from pitstop.dashboard.export import registry
@@ -123,8 +123,9 @@ def ours(path: str, whole: bool) -> dict[str, float]:
     newest = max(table.newest_s or 0 for table in store.size().tables if table.step_s == 1)
     made = module.Exposition(store, Clock(newest))
     before = rss_mib()
-    made.body(TEXT_TYPE)
-    median, size, worst = timed(lambda: made.body(TEXT_TYPE))
+    answer = made.packed if packed else made.body
+    answer(TEXT_TYPE)
+    median, size, worst = timed(lambda: answer(TEXT_TYPE))
     after = rss_mib()
     return {
         "ms": median,
@@ -136,7 +137,7 @@ def ours(path: str, whole: bool) -> dict[str, float]:
     }
 
 
-def theirs(folder: str) -> dict[str, float]:
+def theirs(folder: str, packed: bool) -> dict[str, float]:
     """prometheus-client, in one process, or in several by way of `folder`."""
     if folder:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
@@ -149,8 +150,16 @@ def theirs(folder: str) -> dict[str, float]:
         multiprocess.MultiProcessCollector(registry)
     else:
         observe(registry)
-    prometheus_client.generate_latest(registry)
-    median, size, worst = timed(lambda: prometheus_client.generate_latest(registry))
+    app = prometheus_client.make_wsgi_app(registry)
+    environment = {"REQUEST_METHOD": "GET", "PATH_INFO": "/metrics", "QUERY_STRING": "", "HTTP_ACCEPT_ENCODING": "gzip"}
+
+    def answer() -> bytes:
+        if packed:
+            return b"".join(app(environment, lambda *_: None))
+        return prometheus_client.generate_latest(registry)
+
+    answer()
+    median, size, worst = timed(answer)
     after = rss_mib()
     body = prometheus_client.generate_latest(registry)
     lines = sum(not line.startswith(b"#") for line in body.splitlines())
@@ -193,10 +202,13 @@ def main() -> None:
             )
             in_worker = float(ran.stdout)
         sides = {
-            "Pitstop, the same families, from the store": ("ours", path, "same"),
-            "Pitstop, everything it tells": ("ours", path, "all"),
-            "prometheus-client, one process": ("theirs", ""),
-            f"prometheus-client, {WORKERS} processes": ("theirs", files),
+            "Pitstop, the same families": ("ours", path, "same", "plain"),
+            "prometheus-client, one process": ("theirs", "", "plain"),
+            f"prometheus-client, {WORKERS} processes": ("theirs", files, "plain"),
+            "Pitstop, the same families, gzip": ("ours", path, "same", "gzip"),
+            "Pitstop, everything it tells, gzip": ("ours", path, "all", "gzip"),
+            "prometheus-client, one process, gzip": ("theirs", "", "gzip"),
+            f"prometheus-client, {WORKERS} processes, gzip": ("theirs", files, "gzip"),
         }
         rounds = [{name: child(*arguments) for name, arguments in sides.items()} for _ in range(3)]
         print(
@@ -208,24 +220,28 @@ def main() -> None:
                 f"{name:<44} {row['lines']:>7.0f} {row['bytes'] / 1e3:>7.0f} {row['ms']:>10.1f} {row['worst']:>9.1f}"
                 f" {row['mib']:>10.1f} {row['total']:>12.1f}"
             )
-        same, _, one, several = best.values()
+        plain, one, several, packed, _, one_packed, several_packed = best.values()
+        print("\ntheirs over ours                      time  added memory")
+        for what, theirs_, ours_ in (
+            ("one process", one, plain),
+            (f"{WORKERS} processes", several, plain),
+            ("one process, gzip", one_packed, packed),
+            (f"{WORKERS} processes, gzip", several_packed, packed),
+        ):
+            print(f"{what:<35} {theirs_['ms'] / ours_['ms']:>7.2f} {theirs_['mib'] / ours_['mib']:>13.2f}")
+        all_of_theirs = WORKERS * in_worker + several_packed["mib"]
         print(
-            f"\none process, theirs over ours: time {one['ms'] / same['ms']:.2f}, memory {one['mib'] / same['mib']:.2f}"
-        )
-        all_of_theirs, all_of_ours = WORKERS * in_worker + several["mib"], same["mib"]
-        print(f"{WORKERS} processes: time {several['ms'] / same['ms']:.2f}, memory {several['mib'] / same['mib']:.2f}")
-        print(
-            f"in all {WORKERS} workers and where it is asked: {all_of_theirs:.1f} MiB, ours {all_of_ours:.1f} MiB, "
-            f"ratio {all_of_theirs / all_of_ours:.2f}"
+            f"in all {WORKERS} workers and where it is asked: {all_of_theirs:.1f} MiB, ours {packed['mib']:.1f} MiB, "
+            f"ratio {all_of_theirs / packed['mib']:.2f}"
         )
 
 
 if __name__ == "__main__":
     match sys.argv[1:]:
-        case ["ours", path, what]:
-            print(json.dumps(ours(path, what == "all")))
-        case ["theirs", folder]:
-            print(json.dumps(theirs(folder)))
+        case ["ours", path, what, form]:
+            print(json.dumps(ours(path, what == "all", form == "gzip")))
+        case ["theirs", folder, form]:
+            print(json.dumps(theirs(folder, form == "gzip")))
         case ["observe"]:
             import prometheus_client
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from pitstop.analyze.columns import GroupCounts, Ints
 
-GROUPS_AT_ONCE = 100  # each takes 8.5 kB while it is added up
+GROUPS_AT_ONCE = 40  # each takes 8.5 kB while it is added up
 
 
 def in_blocks(hists: Sequence[bytes], groups: Ints, number: int) -> Iterator[tuple[range, GroupCounts]]:

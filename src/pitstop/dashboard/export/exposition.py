@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import threading
 import time
+import zlib
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from pitstop.model import Clock, Store
     from pitstop.model.watching import Watch
 
+_FAST = 1  # of the levels: a tenth of the bytes for a hundredth of the time of making them
+_GZIP = 31  # zlib's name for its format with the largest window
 KEPT_S = 1.0  # several Prometheus servers, or one that retries, cost what one does
 _log = logging.getLogger("pitstop")
 
@@ -70,20 +72,20 @@ class Exposition:
 
     def body(self, content_type: str) -> bytes:
         """The exposition in the form of `content_type`, one of WRITERS. Raises StoreError."""
+        return zlib.decompress(self.packed(content_type), _GZIP)
+
+    def packed(self, content_type: str) -> bytes:
+        """The same, compressed with gzip: as it is made, so that the whole of it is never in memory."""
         with self._lock:
             now_s = self._clock.monotonic_ns() / 1e9
-            until_s, body = self._kept.get(content_type, (float("-inf"), b""))
+            until_s, packed = self._kept.get(content_type, (float("-inf"), b""))
             if now_s >= until_s:
                 self._kept.clear()
                 began_s = time.perf_counter()
-                pieces = WRITERS[content_type](self.families())
-                made = io.BytesIO()  # pieces in a list would be in memory twice
-                for piece in pieces:
-                    made.write(_encoded(piece))
-                body = made.getvalue()
-                self._note_made(body, time.perf_counter() - began_s, content_type)
-                self._kept[content_type] = (self._clock.monotonic_ns() / 1e9 + KEPT_S, body)
-            return body
+                packed, size_bytes, lines = _packed(WRITERS[content_type](self.families()))
+                self._note_made(time.perf_counter() - began_s, size_bytes, lines)
+                self._kept[content_type] = (self._clock.monotonic_ns() / 1e9 + KEPT_S, packed)
+            return packed
 
     def families(self) -> Iterator[Family]:
         """Every family of every exporter; one that fails is left out, and counted. Raises StoreError at once."""
@@ -103,21 +105,27 @@ class Exposition:
         with self._noting:
             self.ourselves = change(self.ourselves)
 
-    def _note_made(self, body: bytes, took_s: float, content_type: str) -> None:
-        samples = None if content_type == PROTOBUF_TYPE else body.count(b"\n") - body.count(b"\n#") - 1
+    def _note_made(self, took_s: float, size_bytes: int, lines: int) -> None:
         self.note(
             lambda before: before._replace(
-                took_s=took_s,
-                size_bytes=len(body),
-                samples=before.samples if samples is None else samples,
-                scrapes=before.scrapes + 1,
+                took_s=took_s, size_bytes=size_bytes, samples=lines or before.samples, scrapes=before.scrapes + 1
             )
         )
 
 
+def _packed(pieces: Iterator[str] | Iterator[bytes]) -> tuple[bytes, int, int]:
+    """The pieces compressed, how many bytes they had, and how many lines of values; 0 where they have no lines."""
+    packing = zlib.compressobj(_FAST, zlib.DEFLATED, _GZIP)
+    out, size_bytes, lines = [], 0, 0
+    for piece in pieces:
+        data = piece if isinstance(piece, bytes) else piece.encode("utf-8", "replace")
+        if isinstance(piece, str) and not piece.startswith("#"):
+            lines += piece.count("\n")
+        size_bytes += len(data)
+        out.append(packing.compress(data))
+    out.append(packing.flush())
+    return b"".join(out), size_bytes, lines
+
+
 def _failed(name: str, before: Ourselves) -> Ourselves:
     return before._replace(failures={**before.failures, name: before.failures.get(name, 0) + 1})
-
-
-def _encoded(piece: str | bytes) -> bytes:
-    return piece if isinstance(piece, bytes) else piece.encode("utf-8", "replace")

@@ -32,7 +32,7 @@ LATE_S = 600  # a batch waits two minutes at most in a worker (rollup.flusher), 
 FRESH_S = 10  # what is newer is read each time: a flush comes a second or two after its interval
 RECENT_S = 180  # what is newer is read again once a minute: a worker's batches wait for two minutes at most
 AGAIN_S = 60
-READ_S = 30  # of the store at once, so that little is in memory
+READ_S = 15  # of the store at once, so that little is in memory
 STEP_S = 600  # how often what is settled is added to the file; a multiple of every fine tier's step
 HOUR_S = 3600
 DAY_S = 86_400
@@ -223,7 +223,7 @@ class Totals:
 def gathered(
     read: Callable[[int, int], Rollups], start_s: int, end_s: int, kept: Mapping[Series, Total] | None = None
 ) -> dict[Series, Total]:
-    """`kept` and what `read` finds from `start_s` to `end_s`, by series, half a minute of rows in memory at a time."""
+    """`kept` and what `read` finds from `start_s` to `end_s`, by series, a quarter of a minute of rows in memory at a time."""
     totals = dict(kept or {})
     for piece_s in range(start_s, end_s, READ_S):
         totals |= _added(totals, read(piece_s, min(piece_s + READ_S, end_s)))

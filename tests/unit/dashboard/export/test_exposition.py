@@ -209,7 +209,7 @@ def test_an_exporter_that_fails_is_left_out_and_counted(filled: Any, clock: Any,
 
 def test_two_servers_within_a_second_get_the_same_without_work(filled: Any, clock: Any) -> None:
     exposition = Exposition(filled, clock)
-    assert exposition.body(TEXT_TYPE) is exposition.body(TEXT_TYPE)
+    assert exposition.packed(TEXT_TYPE) is exposition.packed(TEXT_TYPE)
     assert exposition.ourselves.scrapes == 1
 
 
