@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import math
 import socket
+import sqlite3
 import statistics
 import sys
 import tempfile
@@ -151,6 +152,15 @@ class Bench:
             self.outbox.hand_over(note)
         return (time.perf_counter_ns() - before) / 1000 / HAND_OVERS
 
+    def locked_us(self) -> float:
+        """While another process has locked the ledger, the mean."""
+        other = sqlite3.connect(self.ledger.path or "", isolation_level=None)
+        other.execute("BEGIN EXCLUSIVE")
+        taken = self.burst_us()
+        other.execute("ROLLBACK")
+        other.close()
+        return taken
+
     def put_us(self) -> float:
         """Within a transaction of the caller's, the median."""
         taken = []
@@ -179,12 +189,13 @@ def main() -> None:
         fourth_s, cold_s = bench.told_s()
         time.sleep(1)  # all are busy with their providers now
         again_s, warm_s = bench.told_s()
-        taken, burst_us, put_us = bench.one_by_one_us(), bench.burst_us(), bench.put_us()
+        taken, burst_us, put_us, locked_us = bench.one_by_one_us(), bench.burst_us(), bench.put_us(), bench.locked_us()
         stopped_s, kept, rows = bench.stop()
-    median, p99, wanted = statistics.median(taken), taken[int(len(taken) * 0.99)], 6 * (2 + 2 * HAND_OVERS + PUTS)
+    median, p99, wanted = statistics.median(taken), taken[int(len(taken) * 0.99)], 6 * (2 + 3 * HAND_OVERS + PUTS)
     print("with a provider that hangs, one that fails, one that drips and a mail server that says nothing:")
     print(f"hand over, one by one   median {median:.1f} µs, P99 {p99:.1f} µs (budget {BUDGET_US})")
     print(f"hand over, in a burst   {burst_us:.1f} µs each; {bench.outbox.dropped} dropped")
+    print(f"hand over, ledger lock  {locked_us:.1f} µs each")
     print(f"put in a transaction    median {put_us:.0f} µs for six channels")
     print(
         f"the webhook that works  told after {fourth_s * 1000:.0f} and {again_s * 1000:.0f} ms "

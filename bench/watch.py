@@ -15,7 +15,7 @@ from collections import Counter
 from itertools import chain
 from pathlib import Path
 
-from pitstop.model import Batch, Rollups, Samples, Series
+from pitstop.model import Batch, Rollups, Samples, Series, Window
 from pitstop.rollup.codec import encode
 from pitstop.rollup.histogram import position_of
 from pitstop.store.backfill import backfill
@@ -110,6 +110,7 @@ def main() -> None:
         watcher = Watcher(store, Ledger(Path(folder) / "pitstop.watch.db"), clock=clock)
         looks(watcher, clock)
         each(watcher)
+        replays(watcher)
         store.close()
 
 
@@ -145,6 +146,28 @@ def each(watcher: Watcher) -> None:
         what = rule.name if rule.name != "r" else f"{rule.kind} {rule.metric or rule.wanted.get('finding', '')}"
         what += " by route" if rule.by else ""
         print(f"  {what:<36}{times[0]:>10.1f}{statistics.median(times[1:]):>12.1f}{rule.every_s:>6} s")
+
+
+def replays(watcher: Watcher) -> None:
+    """What `pitstop alerts test-rule` and the page Rules wait for."""
+    print()
+    print("a replay                                 wall s    looks")
+    tables: tuple[dict[str, object], ...] = (
+        {"kind": "threshold", "metric": "p95", "above": 0.2},
+        {"kind": "threshold", "metric": "p95", "above": 0.2, "by": ["route"]},
+        {"kind": "no_data"},
+        {"kind": "burn_rate"},
+        {"kind": "anomaly"},
+        {"kind": "change_point"},
+    )
+    for table in tables:
+        rule = parse_rule({"name": "r", **table}, "bench")
+        for hours in (1, 24):
+            began = time.perf_counter()
+            done = watcher.test_rule(rule.text, Window(NOW - hours * 3600, NOW))
+            taken = time.perf_counter() - began
+            what = f"{rule.kind}{' by route' if rule.by else ''}, {hours} h"
+            print(f"  {what:<36}{taken:>9.2f}{done.looks:>9}")
 
 
 if __name__ == "__main__":

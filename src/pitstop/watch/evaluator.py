@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from pitstop.model import Batch, Events, PitstopError, Samples, StoreError, SystemClock
 from pitstop.watch import journal
 from pitstop.watch.conditions import KINDS
+from pitstop.watch.gauges import WORKER
+from pitstop.watch.groups import TOLD
 from pitstop.watch.incidents import Looked
 from pitstop.watch.ledger import LeaseLostError
 from pitstop.watch.mute import Muting
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping, Sequence
 
     from pitstop.model import Clock, Store
-    from pitstop.model.watching import Incident, Notification
+    from pitstop.model.watching import Incident, Moment, Notification
     from pitstop.watch.groups import Grouping
     from pitstop.watch.ledger import Ledger
     from pitstop.watch.mute import Inhibit, Maintenance
@@ -80,7 +82,7 @@ class Evaluator:
         plan: Callable[[], Plan],
         *,
         sight: Callable[[int, dict[Hashable, object]], Sight] | None = None,
-        put: Callable[[sqlite3.Connection, Notification], object] | None = None,
+        put: Callable[[sqlite3.Connection, Notification], Sequence[int]] = lambda *_: (),
         tend: Callable[..., object] | None = None,
         illustrate: Callable[[Notification, Mapping[str, Rule]], Notification] | None = None,
         gauges: Callable[[int], Mapping[str, float]] = lambda _: {},
@@ -90,6 +92,7 @@ class Evaluator:
         self.holder = f"watch:{os.getpid()}:{secrets.token_hex(4)}"
         self.checked: dict[str, Checked] = {}
         self.problem = ""
+        self.unmarked = 0  # incidents that charts will not mark: the store did not take so many
         self._store = store
         self._ledger = ledger
         self._plan = plan
@@ -104,6 +107,7 @@ class Evaluator:
         self._looked: dict[str, tuple[Rule, float]] = {}
         self._renewed_s = self._stepped_s = self._forgot_s = float("-inf")
         self._waiting = Events()
+        self._untaken: Batch | None = None
         self._seq = 0
         self._end = threading.Event()
         self._thread: threading.Thread | None = None
@@ -149,7 +153,9 @@ class Evaluator:
         self._stepped_s = now_s
         for at_s, rules in due.items():
             self._looked |= {rule.name: (rule, at_s) for rule in rules}
-        self._looked = {rule.name: self._looked[rule.name] for rule in plan.rules if rule.name in self._looked}
+        names = {rule.name for rule in plan.rules}
+        self._looked = {name: looked for name, looked in self._looked.items() if name in names}
+        self.checked = {name: checked for name, checked in self.checked.items() if name in names}
         self._tell_store(int(max(due, default=now_s)) if due else None)
         return done.notifications
 
@@ -214,6 +220,8 @@ class Evaluator:
         self.checked[rule.name] = Checked(at_s, took_s, value, limit, unit, problem)
 
     def _write(self, plan: Plan, looks: Sequence[Looked], now_s: float) -> Stepped:
+        if not self._hold():  # looking took longer than the lease, and another goes on
+            raise LeaseLostError(f"{self.holder} was too slow and no longer watches")
         with self._ledger.read() as db:
             kept = journal.load(db, now_s)
         before = State(kept.open, kept.ended, kept.groups)
@@ -236,11 +244,10 @@ class Evaluator:
         done = done._replace(notifications=told)
         if done.state != before or done.ended or done.moments or told:
             with self._ledger.write(self.holder) as db:
-                journal.save_incidents(db, kept.open, done.state.open, done.ended, done.moments)
+                sent = {one.key: len(self._put(db, one)) for one in told}
+                moments = [(key, addressed(moment, sent)) for key, moment in done.moments]
+                journal.save_incidents(db, kept.open, done.state.open, done.ended, moments)
                 journal.save_groups(db, kept.groups, done.state.groups)
-                for notification in told:
-                    if self._put is not None:
-                        self._put(db, notification)
             self._mark(before, done)
         if now_s - self._forgot_s >= FORGET_S:
             with self._ledger.write(self.holder) as db:
@@ -260,6 +267,7 @@ class Evaluator:
     def _event(self, ts_s: float, incident: Incident, what: str) -> None:
         events = self._waiting
         if len(events) >= MOST_WAITING:
+            self.unmarked += 1
             return
         events.ts.append(int(ts_s))
         events.service.append(incident.labels.get("service", ""))
@@ -269,23 +277,38 @@ class Evaluator:
         )
 
     def _tell_store(self, at_s: int | None) -> None:
-        """Events, and the figures of this machine, so that a replay has them; the store may be unavailable."""
+        """Events, and the figures of this machine, so that a replay has them.
+
+        What the store does not take is kept and offered again unchanged, before anything else.
+        """
         samples = Samples()
         for name, value in self._gauges(at_s).items() if at_s is not None else ():
             samples.ts.append(at_s or 0)
             samples.service.append("")
-            samples.worker.append("watch")
+            samples.worker.append(WORKER)
             samples.name.append(name)
             samples.value.append(value)
-        if not len(self._waiting) and not len(samples):
-            return
         try:
-            self._store.append(Batch(self.holder, self._seq, samples=samples, events=self._waiting))
+            if self._untaken is not None:
+                self._store.append(self._untaken)
+                self._untaken = None
+            if len(self._waiting) or len(samples):
+                self._untaken = Batch(self.holder, self._seq, samples=samples, events=self._waiting)
+                self._seq += 1
+                self._waiting = Events()
+                self._store.append(self._untaken)
+                self._untaken = None
         except StoreError as error:
-            _log.info("pitstop: alerts are marked on charts later: %s", error)
-            return
-        self._seq += 1
-        self._waiting = Events()
+            lost = f", {self.unmarked} not at all" if self.unmarked else ""
+            _log.info("pitstop: alerts are marked on charts later%s: %s", lost, error)
+
+
+def addressed(moment: Moment, sent: Mapping[str, int]) -> Moment:
+    """A line of a timeline that has the key of a message, with how many channels take that instead."""
+    if moment.what not in TOLD:
+        return moment
+    number = sent.get(moment.text, 0)
+    return moment._replace(text=f"through {number} channel{'s' * (number != 1)}" if number else "no channel takes it")
 
 
 def closest(rule: Rule, look: Looked) -> tuple[float | None, float | None, str]:

@@ -60,7 +60,7 @@ class Recalled:
     """The figures as they were kept in `window` of a store. Raises StoreError."""
 
     def __init__(self, store: Store, window: Window) -> None:
-        samples = store.samples(Window(window.start_s - OLDEST_S, window.end_s + 1))
+        samples = store.samples(Window(window.start_s - OLDEST_S, window.end_s + 1), service="")
         self._by_name: dict[str, list[tuple[int, float]]] = {}
         for ts, worker, name, value in zip(samples.ts, samples.worker, samples.name, samples.value, strict=True):
             if worker == WORKER:

@@ -20,6 +20,8 @@ from pitstop.watch.incidents import US
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+FIRST, AGAIN, LAST = "notified", "notified again", "notified of its end"
+TOLD = (FIRST, AGAIN, LAST)  # lines of timelines whose text is the message's key
 MOST_DETAILS = 20  # lines of one message; how many more there are is said
 
 
@@ -98,9 +100,8 @@ def _one(
         return
     current = [*fresh, *[i for i in audible if i.key in told]]
     out.notifications.append(message(one.key, current, over, grouping, public_url))
-    what = "notified" if one.told_s is None or fresh else "notified again"
-    out.moments.extend((i.key, Moment(now_s, what if i in fresh else "notified again", US, "")) for i in current)
-    out.moments.extend((i.key, Moment(now_s, "notified of its end", US, "")) for i in over)
+    out.moments.extend((i.key, Moment(now_s, FIRST if i in fresh else AGAIN, US, one.key)) for i in current)
+    out.moments.extend((i.key, Moment(now_s, LAST, US, one.key)) for i in over)
     left = frozenset((told - {i.key for i in over}) | {i.key for i in current})
     if left or incidents:
         out.groups[one.key] = one._replace(told_s=now_s, told=left)
@@ -147,8 +148,15 @@ def message(
         value=worst.value,
         limit=worst.limit,
         unit=worst.unit,
-        url=f"{public_url.rstrip('/')}/alerts" + (f"?incident={worst.id}" if worst.id else "") if public_url else "",
+        url=_address(public_url, worst.id),
     )
+
+
+def _address(public_url: str, ident: int) -> str:
+    """The page of the incident, or of all where it has no number yet."""
+    if not public_url:
+        return ""
+    return f"{public_url.rstrip('/')}/{f'alert?id={ident}' if ident else 'alerts'}"
 
 
 def detail(incident: Incident) -> str:

@@ -54,8 +54,10 @@ def key_of(labels: Mapping[str, str]) -> str:
     return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
-def follow(before: Mapping[str, Open], looks: Sequence[Looked], known: Collection[str] | None = None) -> Followed:
-    """The next state. `known` names every rule there is: incidents of others end; None: all are kept.
+def follow(
+    before: Mapping[str, Open], looks: Sequence[Looked], known: Collection[str] | None = None, now_s: float = 0.0
+) -> Followed:
+    """The next state. `known` names every rule there is: incidents of others end, as of `now_s`; None: all are kept.
 
     The same look twice changes nothing the second time.
     """
@@ -63,9 +65,8 @@ def follow(before: Mapping[str, Open], looks: Sequence[Looked], known: Collectio
     for look in looks:
         _follow_rule(out, look)
     if known is not None:
-        now_s = max((look.at_s for look in looks), default=0.0)
         for key, one in list(out.open.items()):
-            if one.incident.rule not in known and looks:
+            if one.incident.rule not in known:
                 _end(out, key, one, now_s, "the rule is no more")
     return out
 

@@ -41,7 +41,8 @@ def load(db: sqlite3.Connection, now_s: float) -> Kept:
         key: Group(key, first_s, told_s, frozenset(json.loads(told or "[]")))
         for key, first_s, told_s, told in db.execute("SELECT key, first_s, told_s, told FROM message_group")
     }
-    told = {key for group in groups.values() for key in group.told} - set(opened)
+    told = {key for group in groups.values() for key in group.told}
+    told -= {key for key, one in opened.items() if one.incident.state == FIRING}
     ended = {}
     for key in told:
         row = db.execute(

@@ -63,24 +63,26 @@ def value_text(value: float | None, unit: str) -> str:
 
 
 def message_of(notification: Notification, *, markup: bool = True) -> Message:
-    """What to send. `markup`: to a medium that would take parts of it for markup, in which they are defused."""
+    """What to send, the most telling first: a service that takes few signs cuts the end off.
+
+    `markup`: to a medium that would take parts of it for markup, in which they are defused.
+    """
     note = notification
     word = _WORDS.get(note.state, note.state.upper())
-    lines = [plain(note.text)]
+    first = [plain(note.text)]
     if note.value is not None:
         reached = f"Value {value_text(note.value, note.unit)}"
-        lines.append(reached if note.limit is None else f"{reached}, limit {value_text(note.limit, note.unit)}")
-    lines += [f"• {plain(line, 400)}" for line in note.details[:MOST_DETAILS]]
+        first.append(reached if note.limit is None else f"{reached}, limit {value_text(note.limit, note.unit)}")
+    first.append(f"Since {time_text(note.started_s)}" + (f", ended {time_text(note.ended_s)}" if note.ended_s else ""))
+    last = [f"• {plain(line, 400)}" for line in note.details[:MOST_DETAILS]]
     if len(note.details) > MOST_DETAILS:
-        lines.append(f"• and {len(note.details) - MOST_DETAILS} more")
+        last.append(f"• and {len(note.details) - MOST_DETAILS} more")
     if note.labels:
-        lines.append(", ".join(f"{plain(k, 60)}: {plain(v, 120)}" for k, v in sorted(note.labels.items()) if v))
-    lines.append(f"Since {time_text(note.started_s)}" + (f", ended {time_text(note.ended_s)}" if note.ended_s else ""))
+        last.append(", ".join(f"{plain(k, 60)}: {plain(v, 120)}" for k, v in sorted(note.labels.items()) if v))
+    safe = defused if markup else str
+    lines = [*(safe(line) for line in first), plain(note.url), *(safe(line) for line in last)]
     subject = plain(f"[{word}] {note.title}", LONGEST_SUBJECT)
-    body = "\n".join(line for line in lines if line)
-    if markup:
-        subject, body = defused(subject), defused(body)
-    return Message(subject, f"{body}\n{note.url}" if note.url else body)
+    return Message(safe(subject), "\n".join(line for line in lines if line))
 
 
 def to_json(notification: Notification) -> str:

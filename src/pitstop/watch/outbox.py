@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING
 from pitstop.model import PitstopError, StoreUnavailableError, SystemClock
 from pitstop.model.watching import DEGRADED, DOWN, OK, TEST, Channel, Delivery, Notification, Tested
 from pitstop.watch import outbox_rows as rows
+from pitstop.watch.apprise_host import HOST
 from pitstop.watch.bulkhead import Bulkhead, Retry
-from pitstop.watch.channel_spec import shown
+from pitstop.watch.channel_spec import APPRISE, shown
 from pitstop.watch.channels import sender_of
 
 if TYPE_CHECKING:
@@ -68,14 +69,14 @@ class Outbox:
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._bulkheads: dict[str, Bulkhead] = {}
-        self.dropped = 0  # handed over while the queue was full
+        self.dropped = 0  # handed over while the queue was full, or after the stop
 
     def hand_over(self, notification: Notification) -> bool:
-        """Take it from any thread within microseconds; False, and counted, when `MOST_QUEUED` wait already.
+        """Take it from any thread within microseconds; False, and counted, when `MOST_QUEUED` wait or after `stop`.
 
         It is in memory until a thread has written it, within milliseconds: who must not lose it uses `put`.
         """
-        if len(self._queue) >= MOST_QUEUED:
+        if len(self._queue) >= MOST_QUEUED or self._stopping.is_set():
             self.dropped += 1
             return False
         self._queue.append(notification)
@@ -97,6 +98,7 @@ class Outbox:
         self._stopping = threading.Event()  # its own: one that is late to hear of a stop must not take a start for it
         self._thread = threading.Thread(target=self._run, args=(self._stopping,), name="pitstop-outbox", daemon=True)
         self._thread.start()
+        self._warm()
 
     def stop(self, timeout_s: float = _STOP_S) -> bool:
         """Stop within `timeout_s`; True when all that was taken is in the ledger, and so sent by whoever starts next.
@@ -117,6 +119,7 @@ class Outbox:
         unfinished = [bulkhead for bulkhead in bulkheads if not bulkhead.join(late_s - time.monotonic())]
         for bulkhead in unfinished:
             bulkhead.abandon()
+        HOST.stop()
         settled = threading.Event()
         threading.Thread(target=self._settle, args=(settled,), name="pitstop-outbox-stop", daemon=True).start()
         left_s = max(deadline_s - time.monotonic(), _SETTLE_S)
@@ -234,6 +237,14 @@ class Outbox:
             except Exception as error:  # noqa: BLE001  nobody would be told that nobody is told
                 _LOG.warning("the outbox: internal error, %s", type(error).__name__)
             self._wake.wait(_LOOK_S)
+
+    def _warm(self) -> None:
+        """What takes a while to load is loaded before somebody waits for it."""
+        try:
+            if any(spec.usable and spec.kind == APPRISE for spec in self._channels.all()):
+                HOST.start()
+        except (OSError, StoreUnavailableError) as error:
+            _LOG.warning("Apprise is not loaded yet: %s", error)
 
     def _settle(self, settled: threading.Event) -> None:
         try:

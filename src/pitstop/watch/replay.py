@@ -7,9 +7,10 @@ looked at less often.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import TYPE_CHECKING
 
-from pitstop.model import Rollups, SettingError, Window
+from pitstop.model import Rollups, Samples, SettingError, Window
 from pitstop.model.watching import FIRING, Replay
 from pitstop.watch.budgets import Burning, history
 from pitstop.watch.burn import burns
@@ -21,7 +22,7 @@ from pitstop.watch.incidents import Looked, Open, follow
 from pitstop.watch.sight import COARSE_GRID_S, GRID_S, Sight
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Sequence
+    from collections.abc import Callable, Hashable, Mapping, Sequence
 
     from pitstop.model import Store
     from pitstop.model.watching import Incident
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 MOST_LOOKS = 3000  # a day of one each half minute
 MOST_POINTS = 720  # of the chart
 CHUNK_S = 1800  # what is read at once: one read serves the windows of many looks
+OF_THE_MACHINE = ("disk", "log", "heartbeat")  # kinds that look at gauges of the machine that watches
 _NO_HISTORY = ("component",)
 
 
@@ -54,7 +56,8 @@ def replay(
         raise SettingError(f"the window is shorter than {step_s} s, the time between two looks")
     warm_up = range(max(0, moments[0] - _steps(rule.for_s + rule.keep_s, step_s)), moments[0], step_s)
     seen = Window(warm_up[0] if warm_up else moments[0], moments[-1] + 1)
-    sights = _Sights(store, seen, _burning(rule, store, objectives, seen))
+    recalled = Recalled(store, seen).at if rule.kind in OF_THE_MACHINE else lambda _: {}
+    sights = _Sights(store, recalled, _burning(rule, store, objectives, seen))
     opened: dict[str, Open] = {}
     ended: list[Incident] = []
     values: list[tuple[int, float | None]] = []
@@ -116,12 +119,15 @@ def _steps(length_s: int, step_s: int) -> int:
 class _Sights:
     """Sights of many moments over one store, which is read in pieces."""
 
-    def __init__(self, store: Store, window: Window, burning: Callable[[int], list[Burning]]) -> None:
+    def __init__(
+        self, store: Store, recalled: Callable[[int], Mapping[str, float]], burning: Callable[[int], list[Burning]]
+    ) -> None:
         self._store = store
         self._burning = burning
-        self._recalled = Recalled(store, window)
+        self._recalled = recalled
         self._kept: dict[Hashable, object] = {}
         self._chunks: dict[Hashable, dict[int, Rollups]] = {}
+        self._samples: dict[Hashable, dict[int, Samples]] = {}
 
     def at(self, at_s: int) -> Sight:
         return _Past(self, self._store, at_s, self._burning, self._recalled, self._kept)
@@ -135,12 +141,29 @@ class _Sights:
             del chunks[old]
         for number in range(first, -(-window.end_s // CHUNK_S)):
             if number not in chunks:
-                chunks[number] = read(Window(number * CHUNK_S, (number + 1) * CHUNK_S))
+                rows = read(Window(number * CHUNK_S, (number + 1) * CHUNK_S))
+                chunks[number] = part(rows, sorted(range(len(rows)), key=rows.ts.__getitem__))
             rows = chunks[number]
-            inside = [i for i, ts in enumerate(rows.ts) if window.start_s <= ts < window.end_s]
-            some = part(rows, inside) if len(inside) < len(rows) else rows
-            for mine, more in zip(out.columns(), some.columns(), strict=True):
-                mine.extend(more)  # type: ignore[attr-defined]
+            first_row, last_row = bisect_left(rows.ts, window.start_s), bisect_left(rows.ts, window.end_s)
+            for mine, more in zip(out.columns(), rows.columns(), strict=True):
+                mine.extend(more[first_row:last_row])  # type: ignore[attr-defined]
+        return out
+
+    def samples(self, window: Window, names: tuple[str, ...], step_s: int) -> Samples:
+        """Gauges of `window`, whose ends are whole steps, out of pieces that were read."""
+        chunks = self._samples.setdefault((names, step_s), {})
+        out = Samples()
+        first = window.start_s // CHUNK_S
+        for old in [number for number in chunks if number < first]:
+            del chunks[old]
+        for number in range(first, -(-window.end_s // CHUNK_S)):
+            if number not in chunks:
+                piece = Window(number * CHUNK_S, (number + 1) * CHUNK_S)
+                chunks[number] = self._store.samples(piece, names=names, step_s=step_s)
+            seen = chunks[number]
+            first_row, last_row = bisect_left(seen.ts, window.start_s), bisect_left(seen.ts, window.end_s)
+            for mine, more in zip(out.columns(), seen.columns(), strict=True):
+                mine.extend(more[first_row:last_row])  # type: ignore[attr-defined]
         return out
 
 
@@ -153,10 +176,10 @@ class _Past(Sight):
         store: Store,
         at_s: int,
         burning: Callable[[int], list[Burning]],
-        recalled: Recalled,
+        recalled: Callable[[int], Mapping[str, float]],
         kept: dict[Hashable, object],
     ) -> None:
-        super().__init__(store, at_s, gauges=recalled.at, burning=burning, kept=kept)
+        super().__init__(store, at_s, gauges=recalled, burning=burning, kept=kept)
         self._sights = sights
 
     def rollups(
@@ -178,3 +201,9 @@ class _Past(Sight):
                 window, kind, service, lambda piece: ask(piece, kind=kind, service=service, step_s=GRID_S)
             ),
         )
+
+    def samples(self, window: Window, names: tuple[str, ...], step_s: int) -> Samples:
+        """Gauges of every worker, likewise."""
+        if CHUNK_S % step_s or window.start_s % step_s or window.end_s % step_s:
+            return super().samples(window, names, step_s)
+        return self.once(("samples", window, names, step_s), lambda: self._sights.samples(window, names, step_s))

@@ -46,7 +46,10 @@ class Channels:
             if spec.name in specs:
                 spec = _unusable({}, f"channel {number}", source, f"{source}: there are two channels {spec.name!r}")
             specs[spec.name] = spec
-        self._of_file = tuple(list(specs.values())[:MOST_CHANNELS])
+        for name in list(specs)[MOST_CHANNELS:]:
+            problem = f"{source}: there are more than {MOST_CHANNELS} channels, and this one is beyond"
+            specs[name] = specs[name]._replace(enabled=False, problem=problem)
+        self._of_file = tuple(specs.values())
         return list(self._of_file)
 
     def all(self) -> list[ChannelSpec]:

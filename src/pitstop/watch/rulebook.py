@@ -31,6 +31,7 @@ SAVED = ("rule", "slo", "probe", "maintenance")  # what the dashboard may save
 _KNOWN = ("group", "defaults", *TABLES)
 _LABEL = re.compile(r"[a-z_][a-z0-9_]*")
 _MOMENT = re.compile(r"([01]?\d|2[0-4]):([0-5]\d)")
+LONGEST_ENTRY = 20_000
 _LARGEST_BYTES = 1_000_000
 
 
@@ -138,6 +139,8 @@ def read_rulebook(text: str, source: str) -> Rulebook:
 
 def single(text: str) -> tuple[str, Mapping[str, object]]:
     """The one table that `text` has: what it is, and its keys. Raises SettingError for anything else."""
+    if len(text) > LONGEST_ENTRY:
+        raise SettingError(f"this has {len(text)} characters; an entry has {LONGEST_ENTRY} at most")
     try:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

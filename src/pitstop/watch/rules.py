@@ -62,6 +62,10 @@ class Rule(NamedTuple):
     depends_on: tuple[str, ...] = ()
     wanted: Mapping[str, str | float] = {}
 
+    def watches(self, service: str) -> bool:
+        """Whether it is about `service`, or a part of it."""
+        return matches(self.service, service)
+
     def concerns(self, *, service: str = "", route: str = "", tenant: str = "", outcome: str = "") -> bool:
         """Whether the filters let it through; what a rule does not filter is let through."""
         return (

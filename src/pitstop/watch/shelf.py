@@ -91,8 +91,13 @@ class Shelf:
         rules = [rule for rule in book.rules if rule.enabled]
         return Plan(rules, book.inhibits, book.maintenances, book.grouping)
 
-    def states(self, checked: Mapping[str, Checked], problems: tuple[Problem, ...] = ()) -> list[RuleState]:
-        """Every rule and how it stands, firing ones first. `problems` come on top of those of the book."""
+    def states(
+        self, checked: Mapping[str, Checked], problems: tuple[Problem, ...] = (), *, elsewhere: bool = False
+    ) -> list[RuleState]:
+        """Every rule and how it stands, firing ones first. `problems` come on top of those of the book.
+
+        `elsewhere`: another process looks at them; what neither fires nor is pending is then taken to be well.
+        """
         book = self.book()
         counts: dict[str, dict[str, int]] = {}
         with self._ledger.read() as db:
@@ -101,6 +106,8 @@ class Shelf:
             ):
                 counts.setdefault(name, {})[state] = number
         out = [rule_state(rule, counts.get(rule.name, {}), checked.get(rule.name)) for rule in book.rules]
+        if elsewhere:
+            out = [one._replace(state=OK) if one.state == NO_DATA else one for one in out]
         bad = {problem.name for problem in problems}
         out += [
             _listed(entry.name, entry.what, entry.source, entry.text)

@@ -47,11 +47,12 @@ def step(
     public_url: str = "",
 ) -> Stepped:
     """What follows from `looks`, and from the time that has passed: silences end, groups become due."""
-    followed = follow(before.open, looks, known)
+    followed = follow(before.open, looks, known, now_s)
     opened, muted = mute(followed.open, muting or Muting(), now_s)
     ended = {**before.ended, **{incident.key: incident for incident in followed.ended}}
     firing = [one.incident for one in opened.values() if one.incident.state == FIRING]
     grouped = group(before.groups, firing, ended, grouping or Grouping(), now_s, public_url)
     told = {key for one in grouped.groups.values() for key in one.told}
-    state = State(opened, {key: one for key, one in ended.items() if key in told and key not in opened}, grouped.groups)
+    untold = told - {incident.key for incident in firing}  # what is pending again may yet be forgotten
+    state = State(opened, {key: ended[key] for key in untold if key in ended}, grouped.groups)
     return Stepped(state, followed.ended, grouped.notifications, [*followed.moments, *muted, *grouped.moments])

@@ -181,7 +181,9 @@ class Watcher:
 
     def rules(self) -> list[RuleState]:
         """Every rule, firing ones first."""
-        return self._shelf.states(self.evaluator.checked, (*self._objectives_and_problems()[1], *self._probes()[1]))
+        problems = (*self._objectives_and_problems()[1], *self._probes()[1])
+        elsewhere = not self.evaluator.holds and bool(self._holder())
+        return self._shelf.states(self.evaluator.checked, problems, elsewhere=elsewhere)
 
     def check_rule(self, text: str) -> RuleState:
         """What `save_rule` would make of `text`. Raises SettingError."""
@@ -253,13 +255,18 @@ class Watcher:
 
     def _watching(self, now_s: float) -> Component:
         """Whether anybody evaluates, and how that goes."""
+        holder = self._holder()
+        if not holder:
+            return Component("watching", DOWN, "nobody looks at the rules; run 'pitstop serve'", now_s)
+        if holder == self.evaluator.holder and self.evaluator.problem:
+            return Component("watching", DEGRADED, self.evaluator.problem, now_s)
+        return Component("watching", OK, f"done by {holder}", now_s)
+
+    def _holder(self) -> str:
+        """Who evaluates now, or ``""``."""
         with self.ledger.read() as db:
             row = db.execute("SELECT holder FROM lease WHERE until_s > ?", (time.time(),)).fetchone()
-        if row is None:
-            return Component("watching", DOWN, "nobody looks at the rules; run 'pitstop serve'", now_s)
-        if row[0] == self.evaluator.holder and self.evaluator.problem:
-            return Component("watching", DEGRADED, self.evaluator.problem, now_s)
-        return Component("watching", OK, f"done by {row[0]}", now_s)
+        return str(row[0]) if row else ""
 
     def _plan(self) -> Plan:
         self._load_channels()

@@ -5,9 +5,14 @@ from __future__ import annotations
 import email
 import email.policy
 import os
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import apprise
@@ -19,7 +24,9 @@ from apprise.plugins.slack import NotifySlack
 from apprise.plugins.telegram import NotifyTelegram
 
 from pitstop.model.watching import RESOLVED
+from pitstop.watch.apprise_host import HOST, AppriseHost
 from pitstop.watch.channels.apprise import Apprise, blotted
+from pitstop.watch.channels.apprise_child import Child, Seen, keyed
 from pitstop.watch.message import message_of
 from pitstop.watch.secrets import Secret
 from pitstop.watch.sending import SendError
@@ -32,25 +39,41 @@ TOKEN = "T0KENcanary"
 HOSTILE = "x\r\nBcc: evil@example.com\r\n\r\n.\r\n<!channel> <!here|x> @everyone @here <@U1> $(id) <b>bold</b> [a](http://evil)"
 
 
-@pytest.fixture(scope="module")
-def senders() -> Iterator[dict[tuple[str, ...], Apprise]]:
-    """One process for each list of what is allowed: to start one takes longer than to send."""
-    made: dict[tuple[str, ...], Apprise] = {}
-    yield made
-    for one in made.values():
-        one.close()
+@pytest.fixture(scope="module", autouse=True)
+def host() -> Iterator[AppriseHost]:
+    """Loaded once for all of these tests."""
+    HOST.start()
+    yield HOST
+    HOST.stop()
 
 
 @pytest.fixture
-def send(senders: dict[tuple[str, ...], Apprise]) -> Callable[..., None]:
-    """Sends through a process of Apprise's that may reach `localhost`."""
+def send() -> Callable[..., None]:
+    """Sends through Apprise, which may reach `localhost`."""
 
     def go(url: str, note: Any, *, timeout_s: float = 8.0, allow: tuple[str, ...] = ("localhost",)) -> None:
-        sender = senders.setdefault(allow, Apprise(Secret(), allow))
-        sender._url = Secret(url)
-        sender.send(note, "msg_1", timeout_s)
+        Apprise(Secret(url), allow).send(note, "msg_1", timeout_s)
 
     return go
+
+
+def gone(pid: int) -> bool:
+    """Whether that process has ended."""
+    with suppress(OSError):
+        return "State:\tZ" in Path(f"/proc/{pid}/status").read_text()
+    return True
+
+
+def until(holds: Callable[[], object], within_s: float = 10.0) -> None:
+    deadline_s = time.monotonic() + within_s
+    while not holds():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.01)
+
+
+def forked(pid: int) -> list[int]:
+    """The processes that it has made and that are still there."""
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 class Mailbox:
@@ -58,11 +81,12 @@ class Mailbox:
 
     def __init__(self) -> None:
         self.mails: list[Any] = []
+        self.is_busy = True
 
     async def handle_RCPT(  # noqa: N802  aiosmtpd's names
         self, _server: Any, _session: Any, envelope: Any, address: str, _options: Any
     ) -> str:
-        if address.startswith(("no", "busy")):
+        if address.startswith("no") or (address.startswith("busy") and self.is_busy):
             return f"{550 if address.startswith('no') else 451} {TOKEN}"
         envelope.rcpt_tos.append(address)
         return "250 ok"
@@ -118,6 +142,22 @@ def test_a_mail_server_that_refuses_is_told_by_its_code_alone(
     assert caught.value.final is final
 
 
+def test_of_several_recipients_the_one_that_has_the_mail_does_not_get_it_again(
+    smtp: tuple[int, Mailbox], kit: SimpleNamespace
+) -> None:
+    port, mailbox = smtp
+    sender = Apprise(Secret(f"mailto://localhost:{port}?from=p@e.com&to=a@e.com,busy@e.com,b@e.com"), ["localhost"])
+    for _ in range(2):
+        with pytest.raises(SendError, match="451"):
+            sender.send(kit.note(), "msg_1", 8)
+    mailbox.is_busy = False
+    sender.send(kit.note(), "msg_1", 8)
+    assert sorted(mail.rcpt_tos[0] for mail in mailbox.mails) == ["a@e.com", "b@e.com", "busy@e.com"]
+    sender.send(kit.note(), "msg_2", 8)
+
+    assert len(mailbox.mails) == 6
+
+
 def test_a_mail_server_that_says_nothing_ends_at_the_deadline(send: Callable[..., None], kit: SimpleNamespace) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         began = time.monotonic()
@@ -132,7 +172,6 @@ def test_a_web_server_that_hangs_or_drips_ends_at_the_deadline(
     send: Callable[..., None], provider: Callable[..., Any], kit: SimpleNamespace, behaviour: str
 ) -> None:
     slow = provider(getattr(kit, behaviour))
-    send(f"json://localhost:{provider().port}/", kit.note())  # the process is there
     began = time.monotonic()
     with pytest.raises(SendError, match=r"within 1 s"):
         send(f"json://localhost:{slow.port}/{TOKEN}", kit.note(), timeout_s=1.0)
@@ -141,26 +180,66 @@ def test_a_web_server_that_hangs_or_drips_ends_at_the_deadline(
     assert len(slow.got) == 1
 
 
-def test_the_process_is_used_again_and_comes_back_when_it_ended(
-    provider: Callable[..., Any], kit: SimpleNamespace
+def test_each_message_has_a_process_and_a_host_that_was_killed_comes_back(
+    host: AppriseHost, send: Callable[..., None], provider: Callable[..., Any], kit: SimpleNamespace
 ) -> None:
     hook = provider()
-    sender = Apprise(Secret(f"json://localhost:{hook.port}/{TOKEN}"), ["localhost"])
-    for kill in (False, True, False):
-        sender.send(kit.note(), "msg_1", 8)
-        assert sender._child
-        pid = sender._child.pid
-        sender.send(kit.note(), "msg_1", 8)
-        assert sender._child.pid == pid
-        if kill:
-            sender._child.kill()
-            sender._child.wait()
-    sender.close()
-    sender.close()
+    url = f"json://localhost:{hook.port}/"
+    send(url, kit.note())
+    first = host.pid
+    send(url, kit.note())
+    assert host.pid == first
+    assert first is not None
+    os.kill(first, signal.SIGKILL)
+    until(lambda: host.pid is None)
+    send(url, kit.note())
 
-    assert len(hook.got) == 6
-    with pytest.raises(ProcessLookupError):
-        os.kill(pid, 0)
+    assert host.pid not in {None, first}
+    assert len(hook.got) == 3
+
+
+def test_twenty_messages_at_once_wait_for_the_one_that_hangs_no_longer(
+    send: Callable[..., None], provider: Callable[..., Any], kit: SimpleNamespace
+) -> None:
+    hook, slow = provider(), provider(kit.hanging)
+    problems: list[str] = []
+
+    def hang() -> None:
+        with pytest.raises(SendError) as caught:
+            send(f"json://localhost:{slow.port}/", kit.note(), timeout_s=3)
+        problems.append(str(caught.value))
+
+    threads = [threading.Thread(target=hang) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    until(lambda: len(slow.got) == 5)
+    for _ in range(20):
+        send(f"json://localhost:{hook.port}/", kit.note(), timeout_s=2)
+    assert len(hook.got) == 20
+    for thread in threads:
+        thread.join()
+    assert problems == ["it did not take the message within 3 s"] * 5
+
+
+OWNER = """
+import sys
+from pitstop.model.watching import Notification
+from pitstop.watch.channels.apprise import Apprise
+from pitstop.watch.secrets import Secret
+Apprise(Secret(sys.argv[1]), ["localhost"]).send(Notification("k", "firing", "page", "t", "x", {}, 0.0), "msg_1", 30)
+"""
+
+
+def test_all_processes_end_with_the_one_that_needs_them(provider: Callable[..., Any], kit: SimpleNamespace) -> None:
+    slow = provider(kit.hanging)
+    owner = subprocess.Popen([sys.executable, "-c", OWNER, f"json://localhost:{slow.port}/"])
+    until(lambda: slow.got)
+    (host,) = forked(owner.pid)
+    (sending,) = forked(host)
+    owner.kill()
+    owner.wait()
+
+    until(lambda: gone(host) and gone(sending), 5)
 
 
 PRIVATE = "127.0.0.1 [::1] [::ffff:127.0.0.1] 2130706433 127.1 0x7f.1 169.254.169.254 10.0.0.1 0.0.0.0"
@@ -264,11 +343,29 @@ def test_a_hostile_name_calls_nobody_in_a_chat(
     assert not any(body.get("allow_mentions") for body in hook.bodies)
 
 
+def test_a_message_that_is_too_long_for_a_service_is_cut_and_keeps_its_link(
+    provider: Callable[..., Any], kit: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hook = provider()
+    monkeypatch.setattr(NotifyDiscord, "notify_url", f"http://localhost:{hook.port}/")
+    child = Child.__new__(Child)  # without what it does to the whole process
+    child._apprise, child._asset, child.seen = apprise, apprise.AppriseAsset(), Seen()
+    message = message_of(kit.note(details=["x" * 400] * 20))
+    request = {
+        "url": CHATS["discord"][2], "subject": message.subject, "body": message.body, "type": "failure", "chart": "",
+        "key": "k", "delivery": "msg_1", "reached": [],
+    }  # fmt: skip
+    assert child.send(request) == {"ok": True}
+
+    (body,) = hook.bodies
+    assert len(message.body) > 4000
+    assert len(body["content"]) <= 2000
+    assert "https://pitstop.example/alerts/1" in body["content"]
+
+
 def test_an_incident_service_raises_and_resolves_under_one_key(
     provider: Callable[..., Any], kit: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pitstop.watch.channels.apprise_child import keyed  # noqa: PLC0415  it loads Apprise
-
     hook = provider(kit.status(202))
     monkeypatch.setattr(
         "apprise.plugins.pagerduty.PAGERDUTY_API_LOOKUP", dict.fromkeys(("us", "eu"), f"http://localhost:{hook.port}/")
@@ -282,24 +379,43 @@ def test_an_incident_service_raises_and_resolves_under_one_key(
     assert [(body["event_action"], body["dedup_key"]) for body in hook.bodies] == [("trigger", "k1"), ("resolve", "k1")]
 
 
-def test_closing_ends_what_is_being_sent(provider: Callable[..., Any], kit: SimpleNamespace) -> None:
+def test_closing_ends_what_is_being_sent(host: AppriseHost, provider: Callable[..., Any], kit: SimpleNamespace) -> None:
     slow = provider(kit.hanging)
     sender = Apprise(Secret(f"json://localhost:{slow.port}/"), ["localhost"])
     problems: list[str] = []
 
     def run() -> None:
-        try:
+        with pytest.raises(SendError) as caught:
             sender.send(kit.note(), "msg_1", 30)
-        except SendError as error:
-            problems.append(str(error))
+        problems.append(str(caught.value))
 
     thread = threading.Thread(target=run)
     thread.start()
-    deadline_s = time.monotonic() + 10
-    while not slow.got and time.monotonic() < deadline_s:
-        time.sleep(0.01)
+    until(lambda: slow.got)
+    assert host.pid is not None
+    (sending,) = forked(host.pid)
     sender.close()
     thread.join(5)
 
     assert len(problems) == 1
     assert "broken off" in problems[0]
+    until(lambda: gone(sending), 5)
+
+
+def test_settings_and_proxies_of_ours_are_not_the_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PITSTOP_SECRET_KEY", "canary")
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:1")
+    other = AppriseHost()
+    other.start()
+    pid = other.pid
+    kept = Path(f"/proc/{pid}/environ")
+    until(lambda: b"NETRC=/dev/null" in kept.read_bytes())
+    environment = kept.read_bytes()
+    other.stop()
+    other.stop()
+
+    assert b"PITSTOP_" not in environment
+    assert b"https_proxy" not in environment
+    assert pid is not None
+    assert gone(pid)
+    assert other.pid is None

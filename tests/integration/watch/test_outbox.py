@@ -250,6 +250,7 @@ def test_a_stop_ends_in_its_time_and_loses_nothing(
         began = time.monotonic()
         assert told.outbox.stop(3)
         assert time.monotonic() - began < 3.5
+        assert not told.outbox.hand_over(kit.note("late")), "nobody would write it"
         assert len(told.outbox.deliveries(limit=1000)) == 162
 
     with kit.telling(tmp_path) as again:

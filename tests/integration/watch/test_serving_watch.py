@@ -82,7 +82,7 @@ def test_what_goes_wrong_is_told_by_pitstop_serve(tmp_path: Path) -> None:
 
     [told] = server.got  # type: ignore[attr-defined]
     assert "checkout is slow" in json.dumps(told)
-    assert "https://pit.example.org/alerts" in json.dumps(told)
+    assert "https://pit.example.org/alert" in json.dumps(told)
     assert time.monotonic() - began_s < 7
     assert process.returncode == 0
     assert oct((tmp_path / "pitstop.watch.db").stat().st_mode & 0o777) == "0o600"

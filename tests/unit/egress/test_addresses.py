@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import NoReturn
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pitstop.egress import Allowed, refusal
+from pitstop.egress import Allowed, Client, EgressError, refusal, resolved
 from pitstop.egress.addresses import host_name
 from pitstop.model.errors import EgressRefusedError, SettingError
 
@@ -152,3 +153,47 @@ def test_metadata_is_called_when_its_address_itself_is_allowed() -> None:
 def test_an_entry_that_allows_nothing_is_an_error(entry: str) -> None:
     with pytest.raises(SettingError, match="egress_allow"):
         Allowed([entry])
+
+
+URLS = st.one_of(
+    st.text(max_size=80),
+    st.builds(
+        "{}{}{}{}".format,
+        st.sampled_from(["http://", "https://", "HTTP:\\\\", "http:", "file://", "//", "ftp://", ""]),
+        st.sampled_from(["", "user:pass@", "localhost@", "a%40"]),
+        st.one_of(
+            st.sampled_from(
+                [
+                    "127.0.0.1",
+                    "localhost",
+                    "[::1]",
+                    "2130706433",
+                    "0x7f.1",
+                    "①②⑦.0.0.1",
+                    "LOCALHOST.",
+                    "0",
+                    "[::ffff:7f00:1]",
+                ]
+            ),
+            st.ip_addresses().map(str),
+            st.text(max_size=20),
+        ),
+        st.sampled_from(["", ":80", ":0", ":99999", "/", "/\r\nX: y", "?q", "#f", "\\@evil.example"]),
+    ),
+)
+
+
+@settings(max_examples=400)
+@given(URLS)
+def test_whatever_is_typed_nothing_private_is_called_and_nothing_else_is_raised(url: str) -> None:
+    called: list[str] = []
+
+    class Watched(Client):
+        def connect(self, host: str, port: int, timeout_s: float = 1, *, tls: bool = False) -> NoReturn:
+            del tls
+            called.extend(map(str, resolved(host, port, self._allowed, lambda _host, _port: ["127.0.0.1"], timeout_s)))
+            raise EgressError("stop here")
+
+    with pytest.raises(EgressError):
+        Watched().request("GET", url, timeout_s=1)
+    assert not any(refusal(ip_address(address)) for address in called)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pitstop.model import Batch, Rollups, Samples, Series
+from pitstop.model import Batch, Errors, Rollups, Samples, Series
 from pitstop.rollup.codec import encode
 from pitstop.rollup.histogram import position_of
 from pitstop.store.memory import MemoryStore
@@ -70,9 +70,11 @@ class Recorded:
         """One gauge of one worker."""
         self.append(samples=Samples([ts], [service], [worker], [name], [value]))
 
-    def append(self, rollups: Rollups | None = None, samples: Samples | None = None) -> None:
+    def append(
+        self, rollups: Rollups | None = None, samples: Samples | None = None, errors: Errors | None = None
+    ) -> None:
         self._seq += 1
-        self.store.append(Batch("test:1", self._seq, rollups, samples))
+        self.store.append(Batch("test:1", self._seq, rollups, samples, errors=errors))
 
 
 @pytest.fixture

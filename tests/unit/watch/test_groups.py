@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pitstop.model.watching import Incident, Notification
-from pitstop.watch.groups import MOST_DETAILS, Group, Grouping, group
+from pitstop.watch.groups import MOST_DETAILS, Group, Grouping, group, message
 
 USUAL = Grouping()
 
@@ -128,3 +128,15 @@ def test_messages_of_one_group_have_one_key_and_those_of_others_have_others() ->
     assert len(keys) == 3
     assert keys[2] in keys[:2]
     assert len(set(keys)) == 2
+
+
+@pytest.mark.parametrize(
+    ("public_url", "ident", "url"),
+    [
+        ("", 7, ""),
+        ("https://pit.example.org/", 7, "https://pit.example.org/alert?id=7"),
+        ("https://pit.example.org/ops", 0, "https://pit.example.org/ops/alerts"),
+    ],
+)
+def test_a_message_leads_to_its_incident(public_url: str, ident: int, url: str) -> None:
+    assert message("k", [incident(ident)], [], USUAL, public_url).url == url

@@ -92,10 +92,10 @@ def test_each_set_of_labels_is_an_incident_of_its_own() -> None:
 def test_incidents_of_rules_that_are_no_more_end() -> None:
     fired = follow({}, [Looked(RULE._replace(for_s=0), 0, [reading(2.0)])])
     other = RULE._replace(name="other")
-    step = follow(fired.open, [Looked(other, 30, [])], known={"other"})
+    step = follow(fired.open, [Looked(other, 30, [])], known={"other"}, now_s=35)
 
     assert step.open == {}
-    assert [(one.rule, one.ended_s) for one in step.ended] == [("slow", 30)]
+    assert [(one.rule, one.ended_s) for one in step.ended] == [("slow", 35)]
     assert [moment.text for _, moment in step.moments] == ["the rule is no more"]
 
 

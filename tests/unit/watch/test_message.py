@@ -30,11 +30,11 @@ def test_a_message_says_what_it_is_about_in_lines() -> None:
     assert message.body.split("\n") == [
         "P95 is high",
         "Value 1.25 s, limit 500 ms",
+        "Since 2026-09-21T14:13:20Z",
+        "https://p.example/alerts/7?a=@b",
         "• GET /a: 2 s",
         "• GET /b: 3 s",
         "rule: x, service: shop",
-        "Since 2026-09-21T14:13:20Z",
-        "https://p.example/alerts/7?a=@b",
     ]
 
 

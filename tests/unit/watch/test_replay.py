@@ -66,6 +66,13 @@ by = ["worker"]
 keep = 0
 
 [[rule]]
+name = "leaks"
+kind = "leak"
+over = "20m"
+every = "1m"
+keep = "1m"
+
+[[rule]]
 name = "burns"
 kind = "burn_rate"
 severity = "page"
@@ -85,7 +92,7 @@ above = "10m"
 keep = 0
 """
 STEP_S = 2
-NAMES = ("slow route", "errors", "quiet", "memory", "burns", "level", "backup")
+NAMES = ("slow route", "errors", "quiet", "memory", "leaks", "burns", "level", "backup")
 
 
 def live(watcher: Watcher, recorded: Recorded, clock: Clock, seconds: int, seed: int) -> None:
@@ -106,7 +113,7 @@ def live(watcher: Watcher, recorded: Recorded, clock: Clock, seconds: int, seed:
                     (now_s + 2, partial(recorded.add, now_s, times, route=route, outcome="500" if failed else "200"))
                 )
         if now_s % 10 == 0:
-            rss = 1e8 + 1e8 * max(0.0, math.sin(phase * 2))
+            rss = 1e8 + (1e8 * max(0.0, math.sin(phase * 2)) if phase < 6 else 3e7 * (phase - 6))
             written.append((now_s + 1, partial(recorded.gauge, now_s, "process.memory.rss_bytes", rss)))
         if now_s % 300 == 0 and not 2000 < now_s - start_s < 3500:
             watcher.beat("backup")

@@ -67,6 +67,13 @@ def test_those_of_the_file_are_the_files(channels: Channels) -> None:
             change()
 
 
+def test_those_of_the_file_beyond_the_most_are_shown_and_not_used(channels: Channels) -> None:
+    tables = [{"name": f"c{i}", "kind": "webhook", "url": URL} for i in range(MOST_CHANNELS + 2)]
+
+    assert [spec.usable for spec in channels.load(tables, "f", {})] == [True] * MOST_CHANNELS + [False] * 2
+    assert "more than 100" in channels.all()[-1].problem
+
+
 def test_an_option_that_is_none_is_named(channels: Channels) -> None:
     with pytest.raises(SettingError, match="'color' is no option"):
         channels.save("ops", "webhook", URL, {"color": "red"}, "me")

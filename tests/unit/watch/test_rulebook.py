@@ -215,7 +215,16 @@ def test_a_length_is_text_or_seconds(written: object, value: int) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "x = 1", "[[rule]]\nname='a'\n[[rule]]\nname='b'", "[group]\nwait='1s'", "rule = 3", "no toml", "rule = []"],
+    [
+        "",
+        "x = 1",
+        "[[rule]]\nname='a'\n[[rule]]\nname='b'",
+        "[group]\nwait='1s'",
+        "rule = 3",
+        "no toml",
+        "rule = []",
+        "#" * 20_001,
+    ],
 )
 def test_an_editor_gets_one_entry_or_an_error(text: str) -> None:
     with pytest.raises(SettingError):

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
-from pitstop.model import NotFoundError, SettingError, Window
+from pitstop.model import Batch, NotFoundError, SettingError, StoreUnavailableError, Window
 from pitstop.watch import evaluator
+from pitstop.watch.evaluator import Evaluator, Plan
 from pitstop.watch.ledger import LeaseLostError
 from pitstop.watch.shelf import Shelf
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from conftest import Clock, Recorded
 
@@ -80,6 +83,7 @@ def test_what_is_slow_for_long_enough_fires_is_told_and_ends(
     assert incident.state == "resolved"
     assert [one.state for one in told] == ["resolved"]  # type: ignore[attr-defined]
     assert [moment.what for moment in moments] == ["fired", "notified", "resolved", "notified of its end"]
+    assert {moment.text for moment in moments[1::2]} == {"no channel takes it"}
 
 
 def test_flapping_is_one_incident_and_few_messages(
@@ -94,6 +98,20 @@ def test_flapping_is_one_incident_and_few_messages(
 
     assert incident.state == "firing"
     assert len(told) == 1
+
+
+def test_an_end_is_told_though_it_is_pending_again(
+    watching: Callable[[str], Watcher], recorded: Recorded, clock: Clock
+) -> None:
+    watcher = watching(SLOW.replace('for = "1m"', 'for = "2m"'))
+    start_s = int(clock.at_s)
+    told = run(watcher, clock, recorded, start_s + 240, 0.9)
+    told += run(watcher, clock, recorded, start_s + 430, 0.1)
+    assert watcher.incidents(everything(clock), state="resolved")
+    told += run(watcher, clock, recorded, start_s + 440, 0.9)
+    told += run(watcher, clock, recorded, start_s + 900, 0.1)
+
+    assert [one.state for one in told] == ["firing", "resolved"]  # type: ignore[attr-defined]
 
 
 def test_incidents_silences_and_who_looks_after_them_survive_a_restart(
@@ -151,6 +169,7 @@ def test_a_burst_of_a_thousand_incidents_is_a_few_messages(
     assert len(found) == 1000
     assert [one.title for one in told] == ["slow (shop): 1 k incidents"]
     assert [one.title for one in watcher.deliveries()] == [told[0].title]
+    assert [one.text for one in watcher.incident(found[7].id)[1]][-1] == "through 1 channel"
 
 
 def test_charts_mark_when_incidents_fire_and_end(
@@ -198,6 +217,52 @@ def test_what_cannot_be_read_changes_nothing_and_is_shown(
     assert "is closed" in watcher.evaluator.checked["slow"].problem
 
 
+def test_what_the_store_does_not_take_is_marked_on_charts_later_and_once(
+    watching: Callable[[str], Watcher], recorded: Recorded, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watcher = watching(SLOW)
+    for ts in range(START_S, START_S + 300, 10):
+        recorded.add(ts, [0.9] * 10)
+    append, left = recorded.store.append, [2]
+
+    def written_but_not_said(batch: Batch) -> None:
+        append(batch)
+        if len(batch.events) and left[0]:
+            left[0] -= 1
+            raise StoreUnavailableError("the answer was lost")
+
+    monkeypatch.setattr(recorded.store, "append", written_but_not_said)
+    for _ in range(30):
+        clock.at_s += 10
+        watcher.evaluator.tick()
+
+    assert left == [0]
+    assert len(recorded.store.events(everything(clock))) == 1
+
+
+def test_a_thread_that_lost_its_lease_waits_for_it_again_and_says_what_else_is_wrong(
+    watching: Callable[[str], Watcher], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluator, "TICK_S", 0.01)
+    watcher = watching(SLOW)
+    faults: list[Exception] = [StoreUnavailableError("locked"), LeaseLostError("gone")]
+    seen: list[tuple[str, bool]] = []
+
+    def plan(_: Shelf) -> Plan:
+        seen.append((watcher.evaluator.problem, watcher.evaluator.holds))
+        if faults:
+            raise faults.pop(0)
+        return Plan()
+
+    monkeypatch.setattr(Shelf, "plan", plan)
+    watcher.start()
+    while len(seen) < 2 or watcher.evaluator.problem:
+        threading.Event().wait(0.01)
+    assert seen[0] == ("", True)
+    assert seen[1] == ("locked", True)
+    assert watcher.stop()
+
+
 def test_only_one_of_two_evaluates_and_the_other_goes_on_when_it_ends(
     watching: Callable[[str], Watcher], recorded: Recorded, clock: Clock
 ) -> None:
@@ -206,11 +271,22 @@ def test_only_one_of_two_evaluates_and_the_other_goes_on_when_it_ends(
     assert run(other, clock, recorded, int(clock.at_s) + 100, 0.9) == []
     assert (one.evaluator.holds, other.evaluator.holds) == (True, False)
     assert other.evaluator.checked == {}
+    assert [(rule.name, rule.state) for rule in other.rules()] == [("slow", "firing")]
     one.stop()
     run(other, clock, recorded, int(clock.at_s) + 100, 0.9)
 
     assert other.evaluator.holds
     assert len(other.incidents(everything(clock))) == 1
+
+
+def test_rules_that_another_looks_at_are_well_unless_they_fire(
+    watching: Callable[[str], Watcher], recorded: Recorded, clock: Clock
+) -> None:
+    one, other = watching(SLOW), watching(SLOW)
+    assert [rule.state for rule in other.rules()] == ["no data"]
+    run(one, clock, recorded, int(clock.at_s) + 100, 0.1)
+
+    assert [rule.state for rule in other.rules()] == ["ok"]
 
 
 def test_who_lost_the_lease_writes_nothing(
@@ -224,6 +300,44 @@ def test_who_lost_the_lease_writes_nothing(
         run(watcher, clock, recorded, int(clock.at_s) + 600, 0.9)
 
     assert watcher.incidents(everything(clock)) == []
+
+
+def test_who_looks_for_longer_than_the_lease_writes_if_nobody_has_taken_it(
+    watching: Callable[[str], Watcher], recorded: Recorded, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watcher = watching(SLOW.replace('for = "1m"', ""))
+    recorded.add(START_S - 20, [0.9] * 5)
+    clock.at_s += 10
+    look = Evaluator._look
+
+    def slowly(self: Evaluator, *arguments: object) -> object:
+        with watcher.ledger.write() as db:
+            db.execute("UPDATE lease SET until_s = 1")
+        self._renewed_s -= 60
+        return look(self, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Evaluator, "_look", slowly)
+    watcher.evaluator.tick()
+    assert [one.state for one in watcher.incidents(everything(clock))] == ["firing"]
+    clock.at_s += 30
+    monkeypatch.setattr(watcher.ledger, "lease", lambda *_: False)
+    watcher.evaluator._renewed_s = time.monotonic()
+    with pytest.raises(LeaseLostError, match="was too slow"):
+        watcher.evaluator.tick()
+    assert not watcher.evaluator.holds
+
+
+def test_incidents_end_with_the_last_rule(
+    watching: Callable[[str], Watcher], recorded: Recorded, clock: Clock, tmp_path: Path
+) -> None:
+    watcher = watching(SLOW)
+    run(watcher, clock, recorded, int(clock.at_s) + 300, 0.9)
+    (tmp_path / "pitstop-rules.toml").write_text("defaults = false")
+    clock.at_s += 5
+    watcher.evaluator.tick()
+    [incident] = watcher.incidents(everything(clock))
+
+    assert (incident.state, incident.ended_s) == ("resolved", clock.at_s)
 
 
 def test_it_runs_in_a_thread_says_so_and_ends(

@@ -1,27 +1,24 @@
 """All that Apprise can reach: mail, Slack, Discord, Telegram, Teams, ntfy, PagerDuty, Opsgenie and 160 more.
 
-It runs in a process of its own, one a channel: its time-outs are for one read and not for all of it (a server that
-drips held it for 29 s), its connections are its own, and only a process can be ended. `apprise_child` is what runs.
+It runs in processes of its own, one a message, made by `AppriseHost`: its time-outs are for one read and not for all of
+it (a server that drips held it for 29 s), its connections are its own, and only a process can be ended. `apprise_child`
+is what runs there.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
 import socket
-import subprocess
-import sys
-import threading
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pitstop.egress.wire import DeadlineSocket
 from pitstop.model import SettingError
 from pitstop.model.watching import FIRING, PAGE, RESOLVED, TICKET
+from pitstop.watch.apprise_host import HOST
 from pitstop.watch.channel_spec import HOSTED
 from pitstop.watch.message import message_of, to_json
 from pitstop.watch.secrets import BLOT
@@ -40,18 +37,8 @@ _FILES = frozenset(
     ("template", "keyfile", "subfile", "attach", "pgp", "pgpkey", "pgppub", "pgpprv", "pem", "cert", "key_file")
 )
 _SCHEME = re.compile(r"[a-z][a-z0-9]{1,20}", re.ASCII)
-# The program finds us where we are, but after everything else: a folder may hold a file named as a library is.
-_FOLDER = str(Path(__file__).parents[3])
-_PROGRAM = """
-import sys
-folder, fd = sys.argv[1:]
-if folder not in sys.path:
-    sys.path.append(folder)
-from pitstop.watch.channels.apprise_child import main
-main(int(fd))
-"""
 _SHORTEST_SECRET = 3
-_PATIENCE_S = 0.5  # for a process that has nothing to do to end by itself
+_MOST_HALF_SENT = 1000  # messages of which some recipients are remembered to have them
 _TYPES = {PAGE: "failure", TICKET: "warning"}
 
 
@@ -76,87 +63,61 @@ class Apprise:
     def __init__(self, url: Secret, egress_allow: Sequence[str]) -> None:
         self._url = url
         self._allow = list(egress_allow)
-        self._lock = threading.Lock()
-        self._child: subprocess.Popen[bytes] | None = None
         self._wire: socket.socket | None = None
+        self._reached: dict[str, list[str]] = {}  # by delivery: which of several recipients have it already
 
     def send(self, notification: Notification, delivery: str, timeout_s: float) -> None:
         """One message, its chart with it where the service takes pictures. Raises SendError."""
         deadline_s = time.monotonic() + timeout_s
         note, message = notification, message_of(notification)
         request = {
+            "allow": self._allow,
             "url": self._url.reveal(),
             "subject": message.subject,
             "body": message.body,
             "type": _TYPES.get(note.severity, "info") if note.state == FIRING else _calm(note.state),
             "key": note.key,
             "delivery": delivery,
+            "reached": self._reached.get(delivery, []),
             "chart": to_json(note) if note.points else "",
             "timeout_s": timeout_s,
         }
         try:
             answer = self._asked(request, deadline_s)
         except TimeoutError:
-            self._end(0.0)
             raise SendError(f"it did not take the message within {timeout_s:.3g} s") from None
         except (OSError, ValueError) as error:
-            self._end(0.0)
             raise SendError(f"sending was broken off: {type(error).__name__}") from None
-        self._judge(answer)
+        finally:
+            self.close()
+        self._judge(answer, delivery)
 
     def close(self) -> None:
-        """End the process, whatever it does."""
-        self._end(_PATIENCE_S)
-
-    def _end(self, patience_s: float) -> None:
-        with self._lock:
-            child, wire, self._child, self._wire = self._child, self._wire, None, None
+        """End the process that sends, whatever it does: it ends when nobody waits for its answer."""
+        wire, self._wire = self._wire, None
         if wire is not None:
             with contextlib.suppress(OSError):
                 wire.shutdown(socket.SHUT_RDWR)  # whoever reads from it in another thread is told; close is not enough
             wire.close()
-        if child is not None:
-            try:
-                child.wait(patience_s)
-            except subprocess.TimeoutExpired:
-                child.kill()
-                child.wait()
 
     def _asked(self, request: dict[str, object], deadline_s: float) -> dict[str, object]:
-        wire = DeadlineSocket(self._connected(), deadline_s)
+        self._wire = HOST.open()
+        wire = DeadlineSocket(self._wire, deadline_s)
         wire.sendall(json.dumps(request).encode() + b"\n")
-        line = wire.makefile().readline()
-        answer = json.loads(line)
+        answer = json.loads(wire.makefile().readline())
         if not isinstance(answer, dict):
             raise ValueError("no answer")  # noqa: TRY004  whatever it is, it is none
         return answer
 
-    def _connected(self) -> socket.socket:
-        with self._lock:
-            if self._wire is not None and self._child is not None and self._child.poll() is None:
-                return self._wire
-            if self._wire is not None:
-                self._wire.close()
-            ours, theirs = socket.socketpair()
-            try:
-                self._child = subprocess.Popen(  # noqa: S603  ourselves
-                    [sys.executable, "-P", "-c", _PROGRAM, _FOLDER, str(theirs.fileno())],
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
-                    pass_fds=[theirs.fileno()],
-                    start_new_session=True,
-                    env=_environment(),
-                )
-            finally:
-                theirs.close()
-            ours.sendall(json.dumps({"allow": self._allow}).encode() + b"\n")
-            self._wire = ours
-            return ours
-
-    def _judge(self, answer: dict[str, object]) -> None:
+    def _judge(self, answer: dict[str, object], delivery: str) -> None:
+        self._reached.pop(delivery, None)
         if answer.get("ok") is True:
             return
+        reached = answer.get("reached")
+        if isinstance(reached, list) and reached:
+            self._reached[delivery] = reached
+            if len(self._reached) > _MOST_HALF_SENT:
+                self._reached.pop(next(iter(self._reached)))
         status, problem = answer.get("status"), str(answer.get("problem") or "")
         if isinstance(status, int) and not problem:
             after = answer.get("retry_after")
@@ -178,13 +139,3 @@ def blotted(text: str, url: str) -> str:
 
 def _calm(state: str) -> str:
     return "success" if state == RESOLVED else "info"
-
-
-def _environment() -> dict[str, str]:
-    """Of this process, without our settings, proxies and stored passwords: they would lead past the guard."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith("PITSTOP_") and not name.lower().endswith("_proxy")
-    }
-    return {**kept, "NETRC": os.devnull}

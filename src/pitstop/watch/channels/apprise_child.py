@@ -1,9 +1,8 @@
-"""What runs in the process that Apprise has for itself.
+"""What runs in the process that has Apprise loaded, and in those that it forks, one a message.
 
-Over a socket come lines of JSON, first the private addresses that may be called, then a message each, and an
-answer goes back for each. Every connection passes the guard; no redirect is followed; of an answer no more than 256 kB
-are read; the process ends itself when a message takes longer than it may, when nothing came for ten minutes, and with
-its parent.
+Over the socket of a message come a line of JSON and an answer to it. Every connection passes the guard; no redirect is
+followed; of an answer no more than 256 kB are read; the process ends itself when the message takes longer than it may,
+and when nobody waits for its answer any more.
 
 What is answered are our words about what was seen on the wire (a refusal, a status, a reply code), never Apprise's or
 the provider's: those repeat addresses, and addresses have tokens in them.
@@ -12,21 +11,26 @@ the provider's: those repeat addresses, and addresses have tokens in them.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import logging
+import os
 import signal
 import smtplib
 import socket
+import threading
 from typing import TYPE_CHECKING, Any
 
 from pitstop.egress.addresses import Allowed
 from pitstop.egress.guard import ProcessGuard
+from pitstop.watch.chart import chart_png
+from pitstop.watch.message import from_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 MOST_BYTES = 262_144
-IDLE_S = 600.0
+IDLE_S = 60.0  # for the message to come
 _GRACE_S = 1.0
 # What a service says that will not have the picture.
 _PICTURE_STATUSES = frozenset({400, 403, 404, 413, 415, 422})
@@ -54,7 +58,7 @@ class Seen:
 
     def replied(self, code: int) -> None:
         """A mail server said no."""
-        if not self.problem and code >= _SMTP_ERROR:
+        if code >= _SMTP_ERROR:  # the last one counts: the first may be about a word that the server does not know
             self.problem, self.final = f"its mail server answered {code}", code >= _SMTP_FINAL
 
     def answered(self, response: Any) -> None:
@@ -64,7 +68,7 @@ class Seen:
 
 
 class Child:
-    """Answers one request after the other."""
+    """Sends with Apprise, behind the guard once that is there."""
 
     def __init__(self) -> None:
         import apprise  # noqa: PLC0415  heavy, and this process is for nothing else
@@ -77,7 +81,7 @@ class Child:
         )
         for name in ("pgp_autogen", "pem_autogen", "http_redirects", "interpret_emojis"):
             setattr(self._asset, name, False)
-        apprise.Apprise.instantiate("json://localhost", asset=self._asset)  # loads every service, before the guard
+        apprise.Apprise.instantiate("json://localhost", asset=self._asset)  # loads every service
         self._watch_the_wire()
 
     def guard(self, allow: list[str]) -> None:
@@ -90,7 +94,8 @@ class Child:
     def send(self, request: dict[str, Any]) -> dict[str, object]:
         """One message; what came of it."""
         self.seen = seen = Seen()
-        service = self._service(request)
+        reached = set(request["reached"])
+        service = self._service(request, reached)
         if service is None:
             return {
                 "ok": False,
@@ -108,15 +113,19 @@ class Child:
             "ok": False,
             "problem": seen.problem,
             "final": seen.final,
+            "reached": sorted(reached),
             "status": seen.status,
             "retry_after": seen.retry_after,
         }
 
-    def _service(self, request: dict[str, Any]) -> Any:
+    def _service(self, request: dict[str, Any], reached: set[str]) -> Any:
         service = self._apprise.Apprise.instantiate(request["url"], asset=self._asset)
         if service is None or not service.enabled:
             return None
         keyed(service, request["key"], request["delivery"])
+        _remembering(service, reached)
+        if "overflow=" not in request["url"]:  # a service that refuses long messages gets its beginning
+            service.overflow_mode = self._apprise.OverflowMode.TRUNCATE
         return service
 
     def _sent(self, service: Any, request: dict[str, Any], picture: bytes) -> bool:
@@ -197,10 +206,25 @@ class Child:
 def _picture(note: str) -> bytes:
     if not note:
         return b""
-    from pitstop.watch.chart import chart_png  # noqa: PLC0415  it needs numpy, which most messages do not
-    from pitstop.watch.message import from_json  # noqa: PLC0415
-
     return chart_png(from_json(note))
+
+
+def _remembering(service: Any, reached: set[str]) -> None:
+    """Let `service` pass over the recipients in `reached` and add those that took the message.
+
+    Apprise does that within one try only.
+    """
+
+    def digest(key: object, per_message: bool) -> str:
+        return hashlib.sha256(repr(service._slot(key, per_message)).encode()).hexdigest()[:32]  # noqa: SLF001
+
+    def mark(key: object, per_message: bool = False) -> None:
+        reached.add(digest(key, per_message))
+
+    def known(key: object, per_message: bool = False) -> bool:
+        return digest(key, per_message) in reached
+
+    service.mark_delivered, service.is_delivered = mark, known
 
 
 def keyed(service: Any, key: str, delivery: str) -> None:
@@ -215,19 +239,42 @@ def keyed(service: Any, key: str, delivery: str) -> None:
 
 
 def main(descriptor: int) -> None:
-    """Answer what comes over that socket until its other end is closed."""
-    wire = socket.socket(fileno=descriptor)
+    """Fork for each socket that comes over that one; when its other end is closed, end all that was forked."""
+    control = socket.socket(fileno=descriptor)
     child = Child()
-    wire.settimeout(IDLE_S)
-    lines = wire.makefile("rb")
-    child.guard(json.loads(lines.readline())["allow"])
-    with contextlib.suppress(TimeoutError, ConnectionError):
-        for line in lines:
-            request = json.loads(line)
-            signal.setitimer(signal.ITIMER_REAL, request["timeout_s"] + _GRACE_S)  # SIGALRM ends the process
-            try:
-                answer = child.send(request)
-            except Exception as error:  # noqa: BLE001  its words may hold the address
-                answer = {"ok": False, "problem": child.seen.problem or f"Apprise failed: {type(error).__name__}"}
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            wire.sendall(json.dumps(answer).encode() + b"\n")
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for them
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    while True:
+        said, descriptors, _, _ = socket.recv_fds(control, 1, 1)
+        if not said:
+            break
+        if os.fork() == 0:
+            control.close()
+            _answer(child, socket.socket(fileno=descriptors[0]))
+            os._exit(0)
+        os.close(descriptors[0])
+    os.killpg(os.getpgrp(), signal.SIGTERM)
+
+
+def _answer(child: Child, wire: socket.socket) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    with contextlib.suppress(OSError, ValueError):
+        wire.settimeout(IDLE_S)
+        request = json.loads(wire.makefile("rb").readline())
+        signal.setitimer(signal.ITIMER_REAL, request["timeout_s"] + _GRACE_S)  # SIGALRM ends the process
+        wire.settimeout(None)
+        child.guard(request["allow"])
+        threading.Thread(target=_end_when_left, args=(wire,), daemon=True).start()
+        try:
+            answer = child.send(request)
+        except Exception as error:  # noqa: BLE001  its words may hold the address
+            answer = {"ok": False, "problem": child.seen.problem or f"Apprise failed: {type(error).__name__}"}
+        wire.sendall(json.dumps(answer).encode() + b"\n")
+
+
+def _end_when_left(wire: socket.socket) -> None:
+    """Nothing comes any more; an end does when the other side has its answer or gives up."""
+    with contextlib.suppress(OSError):
+        wire.recv(1)
+    os._exit(0)

@@ -25,7 +25,7 @@ def burn_rate(rule: Rule, sight: Sight) -> Sequence[Reading]:
     out = []
     for slo in sight.burning():
         name, service = slo.objective.name, slo.labels.get("service", "")
-        if not fnmatchcase(name, str(rule.wanted.get("slo", "*"))) or not rule.concerns(service=service):
+        if not fnmatchcase(name, str(rule.wanted.get("slo", "*"))) or not rule.watches(service):
             continue
         pairs = [burn for burn in slo.burns if burn.severity == rule.severity]
         if not pairs:

@@ -35,12 +35,12 @@ def read(rule: Rule, sight: Sight) -> Sequence[Reading]:
         for (service, _), (number, _) in found.items():
             services[service] = services.get(service, 0) + number * SERIES_BYTES
         for service, size in services.items():
-            if rule.concerns(service=service):
+            if rule.watches(service):
                 text = f"the series of {service} take {bytes_text(size)} of memory wherever they are held"
                 out.append(Reading({"service": service}, size > limit, size <= limit, float(size), limit, BYTES, text))
         return out
     for (service, kind), (number, folded) in found.items():
-        if not rule.concerns(service=service):
+        if not rule.watches(service):
             continue
         hot = number > limit or folded
         text = f"{service} has {count_text(number)} series of kind {kind}"

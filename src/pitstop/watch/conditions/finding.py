@@ -23,7 +23,7 @@ _WIDTH = 120
 
 def read(rule: Rule, sight: Sight) -> Sequence[Reading]:
     """One reading a finding."""
-    services = [name for name in sight.services() if rule.concerns(service=name)]
+    services = [name for name in sight.services() if rule.watches(name)]
     find = {"n_plus_one": _repeated, "new_error": _new_errors, "health": _health}[str(rule.wanted["finding"])]
     return [reading for service in services for reading in find(rule, sight, service)]
 

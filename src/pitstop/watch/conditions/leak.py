@@ -34,7 +34,7 @@ def read(rule: Rule, sight: Sight) -> Sequence[Reading]:
     samples = sight.samples(window, (RSS_BYTES,), STEP_S)
     found: dict[tuple[str, str], dict[int, float]] = {}
     for ts, service, worker, value in zip(samples.ts, samples.service, samples.worker, samples.value, strict=True):
-        if rule.concerns(service=service):
+        if rule.watches(service):
             found.setdefault((service, worker), {})[ts // STEP_S] = value
     out = []
     for (service, worker), points in sorted(found.items()):

@@ -33,7 +33,7 @@ def read(rule: Rule, sight: Sight) -> Sequence[Reading]:
     named = {name for name in rule.service if not set("*?[") & set(name)}
     out = []
     for service in sorted(set(sight.services()) | named | set(counts)):
-        if not rule.concerns(service=service) and service not in counts:
+        if not rule.watches(service) and service not in counts:
             continue
         count = counts.get(service, 0)
         usual, last_s = (0.0, 0) if count else _usual(rule, sight, service, window)

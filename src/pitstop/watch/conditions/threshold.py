@@ -55,7 +55,7 @@ def _of_samples(rule: Rule, sight: Sight) -> list[Reading]:
     samples = sight.samples(sight.window(rule.over_s), (name,), 10)
     sums: dict[tuple[str, str], list[float]] = {}
     for service, worker, value in zip(samples.service, samples.worker, samples.value, strict=True):
-        if rule.concerns(service=service):
+        if rule.watches(service):
             sums.setdefault((service, worker), []).append(value)
     worst: dict[tuple[str, str], float] = {}
     pick = max if rule.above is not None else min

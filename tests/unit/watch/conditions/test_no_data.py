@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import math
+import random
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pitstop.model import Batch, Rollups, Series
+from pitstop.store.memory import MemoryStore
+from pitstop.watch.conditions import KINDS
+from pitstop.watch.rules import parse_rule
+from pitstop.watch.sight import Sight
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Hashable
 
     from conftest import Clock, Recorded
 
     from pitstop.watch.conditions.reading import Reading
 
 HOUR_S, DAY_S = 3600, 86_400
+START_S = 1_790_000_000 // DAY_S * DAY_S
 
 
 def traffic(recorded: Recorded, start_s: int, end_s: int, number: int = 10, service: str = "shop") -> None:
@@ -92,6 +103,19 @@ def test_it_is_missed_at_an_hour_at_which_it_is_never_silent(
     assert look(recorded.store, midnight_s + 11 * HOUR_S + 600, kind="no_data")[0].hot
 
 
+def test_a_route_that_falls_silent_is_missed_where_the_rule_is_about_it(
+    look: Callable[..., list[Reading]], recorded: Recorded, clock: Clock
+) -> None:
+    end_s = int(clock.at_s)
+    for ts in range(end_s - 2 * HOUR_S, end_s + 600, 60):
+        recorded.add(ts, [0.1] * 10, route="GET /a")
+        if ts < end_s:
+            recorded.add(ts, [0.1] * 10, route="POST /pay")
+    found = [look(recorded.store, end_s + 600, kind="no_data", routes=routes)[0].hot for routes in ("POST *", "GET *")]
+
+    assert found == [True, False]
+
+
 def test_only_the_services_of_the_rule_are_missed(
     look: Callable[..., list[Reading]], recorded: Recorded, clock: Clock
 ) -> None:
@@ -101,3 +125,31 @@ def test_only_the_services_of_the_rule_are_missed(
     found = look(recorded.store, end_s + 600, kind="no_data", service="bill*")
 
     assert [(one.labels["service"], one.hot) for one in found] == [("billing", True)]
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 10**6), busy=st.sampled_from([0.2, 1.0, 4.0, 8.0, 30.0]), steep=st.sampled_from([1, 3, 8]))
+def test_a_healthy_service_is_never_missed_however_quiet_its_nights_are(seed: int, busy: float, steep: int) -> None:
+    """Poisson's traffic of `busy` requests a minute at noon, falling to almost none at night, more or less steeply."""
+    chance = random.Random(seed)
+    store = MemoryStore("quiet")
+    kind = KINDS["no_data"]
+    rule = parse_rule({"name": "tested", "kind": "no_data"}, "test")
+    kept: dict[Hashable, object] = {}
+    for ts in range(START_S, START_S + DAY_S, 300):
+        noon = 0.5 - 0.5 * math.cos(2 * math.pi * (ts % DAY_S) / DAY_S)
+        expected = 5 * busy * noon**steep
+        spread = chance.gauss(expected, expected**0.5) if expected > 30 else _poisson(chance, expected)
+        if number := max(0, round(spread)):
+            series = Series("shop", "", "http", "GET /a", "", "200")
+            store.append(Batch("w", ts, Rollups([ts], [series], [number], [1], [1], [1], [0], [b""])))
+        found = kind.read(rule, Sight(store, ts + 300, kept=kept))
+        assert not any(one.hot for one in found), (ts - START_S, expected)
+
+
+def _poisson(chance: random.Random, expected: float) -> int:
+    """Knuth's: The Art of Computer Programming, volume 2, 3.4.1."""
+    number, product = 0, chance.random()
+    while product > math.exp(-expected):
+        number, product = number + 1, product * chance.random()
+    return number
