@@ -24,7 +24,7 @@ if folder not in sys.path:
 from pitstop.watch.channels.apprise_child import main
 main(int(fd))
 """
-_PATIENCE_S = 0.5  # for it to end by itself
+_PATIENCE_S = 0.9  # for it to end by itself
 
 
 class AppriseHost:

@@ -103,9 +103,13 @@ class Outbox:
     def stop(self, timeout_s: float = _STOP_S) -> bool:
         """Stop within `timeout_s`; True when all that was taken is in the ledger, and so sent by whoever starts next.
 
-        What is being sent may end; what does not is let go and sent again later, with the same delivery id.
+        What is being sent may end; what does not is let go and sent again later, with the same delivery id. A ledger in
+        memory has no later: half of the time is for sending what waits, and False says that some was not.
         """
         deadline_s = time.monotonic() + timeout_s
+        forgetful = self._ledger.path is None
+        if forgetful and self._thread is not None:
+            self._send_what_waits(deadline_s - timeout_s / 2)
         self._stopping.set()
         self._wake.set()
         if self._thread is not None:
@@ -126,6 +130,9 @@ class Outbox:
         done = settled.wait(left_s)  # a ledger that is locked has a patience of its own
         if not done:
             _LOG.warning("the ledger did not take %d notifications in time: they are lost", len(self._queue))
+        if forgetful and (left := self._waiting()):
+            _LOG.warning("%d messages were not sent and are forgotten with the ledger, which is in memory", left)
+            return False
         return done
 
     def deliveries(self, *, state: str | None = None, limit: int = 100) -> list[Delivery]:
@@ -245,6 +252,15 @@ class Outbox:
                 HOST.start()
         except (OSError, StoreUnavailableError) as error:
             _LOG.warning("Apprise is not loaded yet: %s", error)
+
+    def _send_what_waits(self, until_s: float) -> None:
+        while (self._queue or self._waiting()) and time.monotonic() < until_s:
+            self._wake.set()
+            time.sleep(_LOOK_S / 10)
+
+    def _waiting(self) -> int:
+        with self._ledger.read() as db:
+            return rows.waiting(db)
 
     def _settle(self, settled: threading.Event) -> None:
         try:

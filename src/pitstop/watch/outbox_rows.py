@@ -98,6 +98,12 @@ def claim(db: sqlite3.Connection, channel: str, owner: str, now_s: float, until_
         return None
 
 
+def waiting(db: sqlite3.Connection) -> int:
+    """How many are to be sent, now or later."""
+    found: int = db.execute("SELECT count(*) FROM outbox WHERE state = 'waiting'").fetchone()[0]
+    return found
+
+
 def next_due_s(db: sqlite3.Connection, channel: str, now_s: float) -> float | None:
     """When the next of `channel` that does not yet wait for something else is due, Unix time; None: none is to come."""
     found: float | None = db.execute(

@@ -19,6 +19,10 @@ import pytest
 from pitstop.model import NotFoundError
 from pitstop.model.watching import DEAD, DEGRADED, DOWN, OK, RESOLVED, SENT, WAITING
 from pitstop.watch.bulkhead import Retry
+from pitstop.watch.ledger import Ledger
+from pitstop.watch.outbox import Outbox
+from pitstop.watch.roster import Channels
+from pitstop.watch.secrets import Vault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -259,6 +263,25 @@ def test_a_stop_ends_in_its_time_and_loses_nothing(
         again.outbox.start()
         again.until(lambda: again.states("hanging") == [SENT] * 81)
     assert len({body["key"] for body in fine.bodies}) == 81
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_a_ledger_in_memory_is_emptied_before_the_stop_or_says_that_it_was_not(
+    provider: Callable[..., Any], kit: SimpleNamespace, *, works: bool
+) -> None:
+    hook = provider(kit.status(200 if works else 503))
+    ledger = Ledger(None)
+    channels = Channels(ledger, Vault())
+    channels.save("ops", "webhook", hook.url, {"per_minute": 6000}, "test")
+    outbox = Outbox(ledger, channels, egress_allow=["localhost"])
+    outbox.start()
+    for i in range(20):
+        outbox.hand_over(kit.note(f"k{i}"))
+    began = time.monotonic()
+
+    assert outbox.stop(2) is works
+    assert time.monotonic() - began < 2.5
+    assert (len(hook.got) == 20) is works
 
 
 def test_a_ledger_that_is_locked_costs_the_caller_nothing_and_the_stop_five_seconds(

@@ -265,12 +265,14 @@ def _answer(child: Child, wire: socket.socket) -> None:
         signal.setitimer(signal.ITIMER_REAL, request["timeout_s"] + _GRACE_S)  # SIGALRM ends the process
         wire.settimeout(None)
         child.guard(request["allow"])
-        threading.Thread(target=_end_when_left, args=(wire,), daemon=True).start()
+        ending = threading.Thread(target=_end_when_left, args=(wire,), daemon=True)
+        ending.start()
         try:
             answer = child.send(request)
         except Exception as error:  # noqa: BLE001  its words may hold the address
             answer = {"ok": False, "problem": child.seen.problem or f"Apprise failed: {type(error).__name__}"}
         wire.sendall(json.dumps(answer).encode() + b"\n")
+        ending.join()  # one of the two ends the process, and not both at once
 
 
 def _end_when_left(wire: socket.socket) -> None:
