@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from pitstop.cli import (
+    alerts,
     demo,
     doctor,
     errors,
@@ -19,6 +20,7 @@ from pitstop.cli import (
     run,
     runtime,
     serve,
+    slo,
     storage,
     trace,
     traces,
@@ -71,6 +73,8 @@ app.command("errors", rich_help_panel=READ)(errors.errors)
 app.command("profile", rich_help_panel=READ)(profile.profile)
 app.command("health", rich_help_panel=READ)(health.health)
 app.command("runtime", rich_help_panel=READ)(runtime.runtime)
+app.command("slo", rich_help_panel=READ)(slo.slo)
+app.add_typer(alerts.app, name="alerts", rich_help_panel=READ)
 app.add_typer(export.app, name="export", rich_help_panel=READ)
 app.add_typer(storage.app, name="storage", rich_help_panel=KEEP)
 app.command("doctor", rich_help_panel=KEEP)(doctor.doctor)

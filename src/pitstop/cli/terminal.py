@@ -30,6 +30,11 @@ STATUS = {
     "critical": ("▲", "red"),
     "bad": ("▲", "red"),
     "no data": ("○", "dim"),
+    "firing": ("▲", "red"),
+    "pending": ("…", "yellow"),
+    "resolved": ("✓", "green"),
+    "page": ("▲", "red"),
+    "ticket": ("◆", "yellow"),
 }
 
 

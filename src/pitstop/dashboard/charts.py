@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _FIGURES = 5  # of a value on its way to a pixel
 ALERT = "alert"  # the kind of event that whoever watches writes
+LEADING = (ALERT, "deploy")  # what is named first where many things happen at once
 MOST_EVENTS = 40  # labelled lines in one chart; the newest are kept
 
 
@@ -173,19 +174,22 @@ def limited(
 
 
 def marks(events: Events) -> list[dict[str, Any]]:
-    """Deploys, alerts and the like as thin labelled lines. What happened in one second is one line; alerts lead it."""
-    found: dict[int, list[str]] = {}
-    alerts: dict[int, list[str]] = {}
+    """Deploys, alerts and the like as thin labelled lines. What happened in one second is one line.
+
+    `alert` bears the sign of one; `minor` gives way where labels have no room.
+    """
+    found: dict[int, list[tuple[int, str]]] = {}
     for ts, kind, text in zip(events.ts, events.kind, events.text, strict=True):
-        lines = (alerts if kind == ALERT else found).setdefault(ts, [])
-        label = text or kind
-        if label not in lines:
-            lines.append(label)
+        rank = LEADING.index(kind) if kind in LEADING else len(LEADING)
+        line = (rank, f"▲ {text or kind}" if kind == ALERT else text or kind)
+        if line not in found.setdefault(ts, []):
+            found[ts].append(line)
     made = []
-    for ts in sorted({*found, *alerts})[-MOST_EVENTS:]:
-        texts = [*(f"▲ {text}" for text in alerts.get(ts, ())), *found.get(ts, ())]
-        more = f" and {len(texts) - 1} more" if len(texts) > 1 else ""
-        made.append({"ts": ts, "text": texts[0] + more, "alert": ts in alerts})
+    for ts in sorted(found)[-MOST_EVENTS:]:
+        lines = sorted(found[ts], key=lambda line: line[0])
+        more = f" and {len(lines) - 1} more" if len(lines) > 1 else ""
+        first = lines[0][0]
+        made.append({"ts": ts, "text": lines[0][1] + more, "alert": first == 0, "minor": first == len(LEADING)})
     return made
 
 

@@ -34,6 +34,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.globals |= figures.GLOBALS | spark.GLOBALS | kinds.GLOBALS | states.GLOBALS
+    made.tests |= states.TESTS
     made.filters["island"] = island
     return made
 

@@ -29,7 +29,7 @@ LOOKS = {
 }
 """Class and shape of a word, so that colour is never the only sign; other words are grey."""
 
-_ASIDE = frozenset({"rule", "severity", "slo"})  # labels that stand beside the line anyway
+_ASIDE = frozenset({"rule", "severity"})  # labels that stand beside the line anyway
 
 
 def look(word: str) -> tuple[str, str]:
@@ -51,6 +51,11 @@ def measure(value: float | None, unit: str) -> str:
     return f"{text}{unit}" if unit.startswith("/") else f"{text} {unit}".rstrip()
 
 
+def is_quiet(incident: watching.Incident) -> bool:
+    """Whether nobody is told of it: somebody looks after it, it is silenced, or another stands for it."""
+    return bool(incident.acked_by or incident.silenced or incident.inhibited)
+
+
 def labels_text(labels: Mapping[str, str], without: Iterable[str] = _ASIDE) -> str:
     """Labels on one line: ``service=shop, route=GET /menu``."""
     hidden = set(without)
@@ -63,9 +68,16 @@ def label_lines(labels: Mapping[str, str], without: Iterable[str] = ("severity",
     return "\n".join(f"{name}={value}" for name, value in sorted(labels.items()) if name not in hidden and value)
 
 
+def window_words(text: str) -> str:
+    """An objective's window as one says it: ``30 d`` for a rolling one, ``this month`` for a calendar's."""
+    return f"{text[:-1]}\u00a0{text[-1]}" if text[:-1].isdigit() else f"this {text}"
+
+
 GLOBALS: dict[str, Any] = {
     "look": look,
     "measure": measure,
     "labels_text": labels_text,
     "label_lines": label_lines,
+    "window_words": window_words,
 }
+TESTS: dict[str, Any] = {"quiet": is_quiet}

@@ -8,9 +8,9 @@ from fastapi import Depends, Request
 
 from pitstop.dashboard.desk import Desk, desk_of
 from pitstop.dashboard.faults import RefusalError
-from pitstop.dashboard.states import labels_text
+from pitstop.dashboard.states import is_quiet, labels_text
 from pitstop.model import PitstopError, Window
-from pitstop.model.watching import FIRING, PENDING, SEVERITIES, Watch
+from pitstop.model.watching import FIRING, INFO, PENDING, SEVERITIES, Watch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -66,14 +66,9 @@ def urgent(incidents: Iterable[Incident]) -> list[Incident]:
     )
 
 
-def is_quiet(incident: Incident) -> bool:
-    """Whether nobody is told of it: somebody looks after it, it is silenced, or another stands for it."""
-    return bool(incident.acked_by or incident.silenced or incident.inhibited)
-
-
 def needing(incidents: Iterable[Incident]) -> int:
-    """How many want somebody now."""
-    return sum(1 for one in incidents if one.state == FIRING and not is_quiet(one))
+    """How many want somebody now; what is only told wants nobody."""
+    return sum(1 for one in incidents if one.state == FIRING and one.severity != INFO and not is_quiet(one))
 
 
 class Bar(NamedTuple):
@@ -114,4 +109,4 @@ def lanes(incidents: Sequence[Incident], window: Window, now_s: float) -> list[L
 
 def key_of(state: SloState) -> str:
     """What tells one objective from another of the same name."""
-    return labels_text(state.labels)
+    return labels_text(state.labels, ("slo",))

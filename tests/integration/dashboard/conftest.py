@@ -58,6 +58,7 @@ def _beside(name: str) -> Any:
 
 
 insides = _beside("insides")
+watches = _beside("watches")
 
 
 class Dashboard(NamedTuple):
@@ -68,6 +69,9 @@ class Dashboard(NamedTuple):
     hostile: str = XSS
     inside: Any = insides
     routes: tuple[str, ...] = ROUTES
+    watcher: Any = None
+    provider: Any = None
+    watches: Any = watches
 
     def client(self, *, signed_in: bool = True) -> httpx.Client:
         client = httpx.Client(base_url=self.url, headers={"origin": self.url})
@@ -171,6 +175,22 @@ def dashboard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
     store.close()
 
 
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
+    """A dashboard with somebody who watched the last two hours."""
+    folder: Path = tmp_path_factory.mktemp("watched")
+    store = open_store(f"sqlite:///{folder}/pitstop.db")
+    watches.fill(store, int(time.time()) // 10 * 10)
+    keyring = Keyring(folder / "pitstop.auth.db")
+    keyring.set_password(PASSWORD)
+    with (
+        watches.watching(store, folder) as (watcher, provider),
+        serving(create_app(store, auth=keyring, watch=watcher)) as url,
+    ):
+        yield Dashboard(url, store, keyring, watcher=watcher, provider=provider)
+    store.close()
+
+
 @pytest.fixture(scope="session", name="serving")
 def serving_fixture() -> Callable[[ASGIApp], AbstractContextManager[str]]:
     """Serve an application on a free port while a block runs."""
@@ -205,6 +225,16 @@ def browser(chromium: str) -> Iterator[Browser]:
 @pytest.fixture
 def page(browser: Browser, dashboard: Dashboard) -> Iterator[Page]:
     """A page of somebody who is signed in. Fails the test when the browser complains about anything."""
+    yield from _opened(browser, dashboard)
+
+
+@pytest.fixture
+def watched_page(browser: Browser, watched: Dashboard) -> Iterator[Page]:
+    """The same of the dashboard with somebody who watches."""
+    yield from _opened(browser, watched)
+
+
+def _opened(browser: Browser, dashboard: Dashboard) -> Iterator[Page]:
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     cookie, _ = dashboard.keyring.open_session("admin")
     context.add_cookies([{"name": "pitstop_session", "value": cookie, "url": dashboard.url}])

@@ -55,7 +55,10 @@ def test_events_of_one_second_are_one_line() -> None:
         events.service.append("s")
         events.kind.append("start")
         events.text.append(text)
-    assert marks(events) == [{"ts": 3, "text": "a"}, {"ts": 5, "text": "b and 1 more"}]
+    assert marks(events) == [
+        {"ts": 3, "text": "a", "alert": False, "minor": True},
+        {"ts": 5, "text": "b and 1 more", "alert": False, "minor": True},
+    ]
 
 
 def test_a_worker_is_called_by_its_host_and_process() -> None:

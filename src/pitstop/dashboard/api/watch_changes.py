@@ -15,6 +15,7 @@ from pitstop.dashboard.auth import Session
 from pitstop.dashboard.desk import desk_of
 from pitstop.dashboard.pages.frame import Viewed  # noqa: TC001
 from pitstop.dashboard.watching import Watching  # noqa: TC001
+from pitstop.model import SettingError
 
 _RESPONSES: dict[int | str, dict[str, object]] = {code: {"model": Problem} for code in (401, 403, 404, 422, 503)}
 trying = APIRouter(dependencies=[Depends(api_sender)], responses=_RESPONSES)  # changes nothing: a reader may, too
@@ -25,9 +26,12 @@ _audit = logging.getLogger("pitstop.audit")
 
 
 @trying.post("/rules/check")
-def check_rule(body: shapes.RuleIn, watch: Watching) -> shapes.RuleOut:
-    """What a rule as TOML would be, without saving it; 422 says what is wrong with it."""
-    return shapes.RuleOut(**watch.check_rule(body.text)._asdict())
+def check_rule(body: shapes.RuleIn, watch: Watching) -> shapes.CheckOut:
+    """What a rule as TOML would be, or what is wrong with it; nothing is saved."""
+    try:
+        return shapes.CheckOut(rule=shapes.RuleOut(**watch.check_rule(body.text)._asdict()), problem="")
+    except SettingError as error:
+        return shapes.CheckOut(rule=None, problem=str(error))
 
 
 @trying.post("/rules/test")
@@ -80,6 +84,13 @@ def delete_rule(request: Request, name: RuleName, watch: Watching, session: Chan
     """Remove a rule that was made in the dashboard."""
     watch.delete_rule(name, session.user)
     _done(request, "%s deleted rule %r", session.user, name)
+    return shapes.DoneOut()
+
+
+@changing.post("/heartbeats")
+def beat(name: RuleName, watch: Watching) -> shapes.DoneOut:
+    """Report that `name` is alive: what a rule of kind heartbeat waits for. It is not logged."""
+    watch.beat(name)
     return shapes.DoneOut()
 
 

@@ -146,6 +146,13 @@ class RuleOut(BaseModel):
     problem: str
 
 
+class CheckOut(BaseModel):
+    """What a text would be as a rule; `problem` says why it cannot be one, and is empty when it can."""
+
+    rule: RuleOut | None
+    problem: str
+
+
 class ReplayOut(BaseModel):
     """What a rule would have done; `values` is the series that came closest: Unix seconds, value."""
 

@@ -13,8 +13,8 @@ from pitstop.dashboard.pages.frame import Reader, Viewed, frame
 from pitstop.dashboard.pages.unwatched import unwatched
 from pitstop.dashboard.render import page
 from pitstop.dashboard.view import LONGEST_NAME
-from pitstop.dashboard.watching import MOST_LANES, OPEN, is_quiet, lanes, needing, open_incidents
-from pitstop.model import NotFoundError
+from pitstop.dashboard.watching import MOST_LANES, OPEN, lanes, needing, open_incidents
+from pitstop.model import NotFoundError, Window
 
 if TYPE_CHECKING:
     from pitstop.model.watching import Incident
@@ -46,7 +46,6 @@ def alerts(
     values |= {
         "opened": opened,
         "needing": needing(opened),
-        "is_quiet": is_quiet,
         "past": past[:MOST_ROWS],
         "total": len(past),
         "lanes": drawn[:MOST_LANES],
@@ -87,6 +86,7 @@ def alert(
         "now_s": desk.clock.now_s(),
         "opened": incident.state in OPEN,
         "tested": view.query(**span, name=incident.rule, run="1"),
+        "around_window": Window(start_s, end_s),
         "around": view.query(**span),
         "lengths": LENGTHS,
         "refresh_s": 5 if incident.state in OPEN else 0,

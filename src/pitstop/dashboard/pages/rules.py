@@ -69,5 +69,7 @@ def rule(
         "editable": desk.writable and (found is None or found.source in {BY_HAND, BUILT_IN}),
         "by_hand": found is not None and found.source == BY_HAND,
         "run": run,
+        "found": [one for one in desk.watch.incidents(view.window, service=view.service) if one.rule == name],
+        "now_s": desk.clock.now_s(),
     }
     return page(request, "rule.html", values)

@@ -71,7 +71,9 @@ def slo(
         raise NotFoundError(f"'{name[:200]}' is no objective{' of this service' if view.service else ''}; see /slos")
     state = found[0]
     drawn = charts.limited(state.points, 0.0, "ratio", name="budget left", limit_name="spent", window=state.window)
-    return page(request, "slo.html", values | {"slo": state, "level": level, "charts": {"budget": drawn}})
+    return page(
+        request, "slo.html", values | {"slo": state, "key_of": key_of, "level": level, "charts": {"budget": drawn}}
+    )
 
 
 def _states(desk: Desk, watch: Watch, view: View) -> Sequence[SloState]:

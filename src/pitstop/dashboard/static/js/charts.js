@@ -2,6 +2,7 @@
 
 import { init } from "../vendor/echarts.min.js";
 import * as format from "./format.js";
+import { labels } from "./marks.js";
 import { color, forget, frame, line } from "./theme.js";
 
 let drawn = new Map(); // key → { chart, plot, data, cross }
@@ -27,22 +28,12 @@ function tip(tsS, rows) {
   return el("div", { className: "tip" }, el("div", { textContent: format.moment(tsS, island.window[1] - island.window[0] > 86400 ? "short" : "clock") }), body);
 }
 
-const LABEL_PX = 6.2, LABEL_CHARS = 28;  // of 11 px text; a longer label is cut in the middle
-
-/** Vertical lines for deploys and the like; the newest keep their labels where two would overlap. No width: no labels. */
+/** Vertical lines for deploys, alerts and the like. No width: no labels. */
 function markLines(widthPx = 0) {
-  const [from, to] = island.window;
-  const perPx = (to - from) / Math.max(1, widthPx - 56);
-  let free = Infinity;
-  const data = island.marks.toReversed().map(({ ts, text, alert }) => {
-    const name = format.cutMiddle(text, LABEL_CHARS);
-    const length = Math.min(text.length, LABEL_CHARS) * LABEL_PX * perPx;
-    const late = ts + length > to;
-    const [start, end] = late ? [ts - length, ts] : [ts, ts + length];
-    const show = widthPx > 0 && end <= free && start >= from;
-    if (show) free = start;
+  const found = labels(island.marks, island.window, widthPx);
+  const data = island.marks.map(({ ts, alert }, i) => {
     const ink = color(alert ? "bad" : "accent");
-    return { xAxis: ts * 1000, lineStyle: { color: ink }, label: { show, formatter: name, position: "insideEndTop", rotate: 0, align: late ? "right" : "left", distance: late ? [4, 2] : [-4, 2], color: ink, fontSize: 11 } };
+    return { xAxis: ts * 1000, lineStyle: { color: ink }, label: found[i] ? { ...found[i], color: ink } : { show: false } };
   });
   return { silent: true, symbol: "none", animation: false, lineStyle: { color: color("accent"), width: 1, type: "solid", opacity: 0.7 }, data };
 }
@@ -93,17 +84,17 @@ const kinds = {
     const [scale, unit] = unitOf(most(d.total));
     const option = frame({ ...range(), y: { axisLabel: { color: color("faint"), fontSize: 11, formatter: (v) => format.figures(v) } } });
     option.series = d.layers.map((one) => ({ ...line(one.name, one.color, pairs(d.ts, one.values, scale), { width: 0 }), stack: "all", areaStyle: { color: color(one.color), opacity: 0.88 } }));
-    if (option.series.length) option.series[0].markLine = markLines(false);
+    if (option.series.length) option.series[0].markLine = markLines();
     option.tooltip.formatter = ([first]) => tip(d.ts[first.dataIndex], [...d.layers.toReversed().map((one) => [one.name, format.duration(one.values[first.dataIndex]), one.color]), ["together", format.duration(d.total[first.dataIndex]), "avg"]]);
     return { option, note: `${unit} a request` };
   },
-  counts(d) {
+  counts(d, widthPx) {
     const option = frame({ ...range(), y: { minInterval: 1, axisLabel: { color: color("faint"), fontSize: 11, formatter: (v) => format.count(v) } } });
-    option.series = [{ name: d.name, type: "bar", data: pairs(d.ts, d.values).map(([t, v]) => [t + d.step_s * 500, v]), itemStyle: { color: color(d.color) }, barMaxWidth: 14, silent: true, emphasis: { disabled: true }, markLine: markLines(true) }];
+    option.series = [{ name: d.name, type: "bar", data: pairs(d.ts, d.values).map(([t, v]) => [t + d.step_s * 500, v]), itemStyle: { color: color(d.color) }, barMaxWidth: 14, silent: true, emphasis: { disabled: true }, markLine: markLines(widthPx) }];
     option.tooltip.formatter = ([first]) => tip(d.ts[first.dataIndex], [[d.name, format.count(d.values[first.dataIndex]), d.color]]);
     return { option };
   },
-  limited(d) {
+  limited(d, widthPx) {
     const write = (v) => format.measure(v, d.unit);
     const [from, to] = d.window ?? island.window;
     const low = Math.min(0, ...d.values.filter((v) => v !== null), d.limit ?? 0);
@@ -111,7 +102,7 @@ const kinds = {
     option.series = [{ ...line(d.name, "p95", pairs(d.ts, d.values), { width: 1.75 }), z: 3 }];
     if (d.limit !== null) option.series.push({ ...line(d.limit_name, "bad", [[from * 1000, d.limit], [to * 1000, d.limit]], { dash: [5, 3], width: 1.25 }), z: 2 });
     if (d.spans.length) option.series.push(shade(d.spans));
-    if (!d.window) option.series[0].markLine = markLines();
+    if (!d.window) option.series[0].markLine = markLines(widthPx);
     option.tooltip.formatter = (points) => {
       const at = points[0].axisValue / 1000;
       const found = points.find((p) => p.seriesIndex === 0);

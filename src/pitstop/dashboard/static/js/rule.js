@@ -1,4 +1,4 @@
-// The rule editor: checked while one types, tested on recorded history, saved.
+// Rules: the editor that checks while one types, tests on recorded history and saves; the course of an alert's value.
 
 import * as charts from "./charts.js";
 import { count, duration, measure, moment } from "./format.js";
@@ -25,8 +25,11 @@ async function check() {
   const mine = ++wanted;
   const text = textOf().value;
   try {
-    const { name, kind, severity, summary } = await send("POST", "rules/check", { text });
-    if (mine === wanted && form()) said(`✓ “${name}”: ${kind.replaceAll("_", " ")}${severity ? `, ${severity}` : ""}${summary ? `. ${summary}` : ""}`);
+    const { rule, problem } = await send("POST", "rules/check", { text });
+    if (mine !== wanted || !form()) return;
+    if (problem) { said(`▲ ${problem}`, true); return; }
+    const { name, kind, severity, summary } = rule;
+    said(`✓ “${name}”: ${kind.replaceAll("_", " ")}${severity ? `, ${severity}` : ""}${summary ? `. ${summary}` : ""}`);
   } catch (error) {
     if (mine === wanted && form()) said(`▲ ${error.message}`, true);
   }
@@ -58,6 +61,28 @@ export async function test() {
   }
 }
 
+/** On the page of an alert: the value before, during and after it. */
+async function course(area) {
+  const { rule, from, to, alert } = area.dataset;
+  const { service } = main().dataset;
+  try {
+    const replay = await send("POST", `rules/test?${new URLSearchParams({ from, to, ...(service && { service }) })}`, { text: rule });
+    if (!replay.values.some(([, v]) => v !== null)) throw new Error("nothing was recorded that it looks at");
+    plot(replay, area, [JSON.parse(alert)]);
+  } catch (error) {
+    area.querySelector("small").textContent = error.message;
+    area.querySelector(".right").hidden = area.querySelector(".plot").hidden = true;
+  }
+}
+
+function plot(replay, area, spans) {
+  charts.add(area.querySelector(".plot"), {
+    kind: "limited", ts: replay.values.map(([ts]) => ts), values: replay.values.map(([, v]) => v), limit: replay.limit, unit: replay.unit,
+    name: "value", limit_name: "limit", window: null, spans,
+    summary: `values between ${measure(least(replay, Math.min), replay.unit)} and ${measure(least(replay, Math.max), replay.unit)}${replay.limit === null ? "" : `, limit ${measure(replay.limit, replay.unit)}`}; ${spans.length} alerts`,
+  });
+}
+
 function show(replay, area) {
   const fired = replay.incidents.filter((one) => one.fired_s !== null);
   const [from, to] = replay.window;
@@ -65,11 +90,7 @@ function show(replay, area) {
   role("replay-note", area).textContent = `looked at ${count(replay.looks)} times, every ${duration(replay.step_s)}, ${moment(from, "short")} – ${moment(to, "short")}`;
   role("replay-said", area).textContent = fired.length ? `It would have fired ${fired.length === 1 ? "once" : `${fired.length} times`}.` : replay.values.some(([, v]) => v !== null) ? "It would not have fired." : "There was nothing to look at in this range: take a longer one, or another service.";
   const end = (one) => one.ended_s ?? to;
-  charts.add(area.querySelector(".plot"), {
-    kind: "limited", ts: replay.values.map(([ts]) => ts), values: replay.values.map(([, v]) => v), limit: replay.limit, unit: replay.unit,
-    name: "value", limit_name: "limit", window: null, spans: fired.map((one) => [one.fired_s, end(one)]),
-    summary: `${fired.length} alerts; values between ${measure(least(replay, Math.min), replay.unit)} and ${measure(least(replay, Math.max), replay.unit)}`,
-  });
+  plot(replay, area, fired.map((one) => [one.fired_s, end(one)]));
   role("replay-rows", area).replaceChildren(...fired.map((one) => row([one.summary || one.rule, `${measure(one.value, one.unit)}`, moment(one.fired_s, "short_s"), one.ended_s === null ? "to the end" : duration(Math.round(one.ended_s - one.fired_s))])));
   area.querySelector("table").hidden = !fired.length;
 }
@@ -101,4 +122,4 @@ addEventListener("input", (event) => {
   timer = setTimeout(check, WAIT_MS);
 });
 addEventListener("submit", (event) => { if (event.target.dataset?.form === "rule") { event.preventDefault(); save(event.target); } });
-addEventListener("pitstop:page", () => { wanted += 1; if (form() && "run" in form().dataset) test(); });
+addEventListener("pitstop:page", () => { wanted += 1; const area = document.getElementById("course"); if (area) course(area); if (form() && "run" in form().dataset) test(); });

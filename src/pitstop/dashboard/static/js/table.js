@@ -39,7 +39,7 @@ export function filterAgain() {
     if (!row.hidden) shown += 1;
   }
   const all = table.tBodies[0].rows.length;
-  document.getElementById("shown").textContent = words.length ? `${shown} of ${all} ${table.dataset.noun}` : `${all} ${table.dataset.noun}`;
+  document.getElementById("shown").textContent = `${words.length ? `${shown} of ` : ""}${all} ${all === 1 ? table.dataset.noun.replace(/s$/, "") : table.dataset.noun}`;
   document.getElementById("nothing").hidden = shown > 0;
 }
 
@@ -67,7 +67,7 @@ addEventListener("click", (event) => {
   const head = event.target.closest?.("th[data-sort]");
   if (head && !event.metaKey && !event.ctrlKey) { event.preventDefault(); sortBy(head); return; }
   const row = event.target.closest?.("tr[data-href]");
-  if (row && !event.target.closest("a") && !getSelection().toString()) row.querySelector("a").click();
+  if (row && !event.target.closest("a, button") && !getSelection().toString()) row.querySelector("a").click();
   if (event.target.closest?.('[data-act="clear-search"]')) { document.getElementById("search").value = ""; keepFilter(""); filterAgain(); }
 }, true);
 addEventListener("input", (event) => { if (event.target.id === "search") { keepFilter(event.target.value); filterAgain(); } });
