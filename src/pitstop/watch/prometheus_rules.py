@@ -77,7 +77,7 @@ def alert_of(rule: Rule) -> Alert:
 
 def _budget(objective: Objective) -> Alert:
     chosen = _selector([_is("slo", objective.name), _like("service_name", [objective.service])])
-    left = f"min by (slo, service_name, route, tenant) (pitstop_slo_budget_left_ratio{chosen})"
+    left = f"min by (slo, service_name, route, tenant, probe) (pitstop_slo_budget_left_ratio{chosen})"
     text = f"The error budget of '{objective.name}' is spent."
     return Alert(f"budget spent: {objective.name}", f"{left} <= 0", TICKET, text, for_s=300, every_s=60)
 
@@ -164,7 +164,7 @@ def _burn_rate(rule: Rule) -> str:
         _like("slo", [str(rule.wanted.get("slo", "*"))]),
         _like("service_name", rule.service),
     ]
-    return f"max by (slo, service_name, route, tenant) (pitstop_slo_burn_alert{_selector(conditions)}) > 0"
+    return f"max by (slo, service_name, route, tenant, probe) (pitstop_slo_burn_alert{_selector(conditions)}) > 0"
 
 
 _EXPRESSIONS = {

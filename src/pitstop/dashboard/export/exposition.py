@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 import zlib
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -93,7 +94,8 @@ class Exposition:
         facts = Facts(self._store, self._totals.read(now_s), now_s, self.watch, self.ourselves, self._seldom)
         for name, make in exporters():
             try:
-                yield from make(facts)
+                for family in make(facts):
+                    yield _once_each(family)
             except StoreError:
                 raise
             except Exception:  # noqa: BLE001  one exporter must not cost the figures of the others
@@ -125,6 +127,12 @@ def _packed(pieces: Iterator[str] | Iterator[bytes]) -> tuple[bytes, int, int]:
         out.append(packing.compress(data))
     out.append(packing.flush())
     return b"".join(out), size_bytes, lines
+
+
+def _once_each(family: Family) -> Family:
+    """Without label sets that come twice (names that differ only in what `shown` leaves out): the last counts."""
+    told = dict(family.values)
+    return family if len(told) == len(family.values) else replace(family, values=list(told.items()))
 
 
 def _failed(name: str, before: Ourselves) -> Ourselves:

@@ -223,7 +223,7 @@ class Totals:
 def gathered(
     read: Callable[[int, int], Rollups], start_s: int, end_s: int, kept: Mapping[Series, Total] | None = None
 ) -> dict[Series, Total]:
-    """`kept` and what `read` finds from `start_s` to `end_s`, by series, a quarter of a minute of rows in memory at a time."""
+    """`kept` and what `read` finds from `start_s` to `end_s`, by series; few rows are in memory at a time."""
     totals = dict(kept or {})
     for piece_s in range(start_s, end_s, READ_S):
         totals |= _added(totals, read(piece_s, min(piece_s + READ_S, end_s)))

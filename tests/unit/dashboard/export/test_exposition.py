@@ -207,6 +207,19 @@ def test_an_exporter_that_fails_is_left_out_and_counted(filled: Any, clock: Any,
     assert "the exporter 'broken' failed" in caplog.text
 
 
+def test_names_that_are_cut_alike_are_told_once(filled: Any, clock: Any) -> None:
+    samples = Samples()
+    for middle in "ab":
+        samples.ts.append(int(clock.at_s))
+        samples.service.append("shop")
+        samples.worker.append("web:1:ab")
+        samples.name.append("x" * 200 + middle + "y" * 200)
+        samples.value.append(1.0)
+    filled.append(Batch("web:2:ab", 1, samples=samples))
+    told = _told(parse_text(Exposition(filled, clock).body(TEXT_TYPE).decode()))
+    assert len(told["pitstop_app_reading"].samples) == 2  # this one, and one of those before
+
+
 def test_two_servers_within_a_second_get_the_same_without_work(filled: Any, clock: Any) -> None:
     exposition = Exposition(filled, clock)
     assert exposition.packed(TEXT_TYPE) is exposition.packed(TEXT_TYPE)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pitstop.dashboard.export.family import LabelSet
     from pitstop.model.watching import SloState
 
-_LABELS = ("slo", "kind", "service_name", "route", "tenant", "window")
+_LABELS = ("slo", "kind", "service_name", "route", "tenant", "probe", "window")
 _SPANS = ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
 
 
@@ -54,7 +54,14 @@ def families(facts: Facts) -> Iterator[Family]:
 
 def _labels(slo: SloState) -> LabelSet:
     known = slo.labels.get
-    found = (slo.name, slo.kind, known("service", ""), known("route", known("routes", "")), known("tenant", ""))
+    found = (
+        slo.name,
+        slo.kind,
+        known("service", ""),
+        known("route", known("routes", "")),
+        known("tenant", ""),
+        known("probe", ""),
+    )
     return tuple(map(shown, (*found, slo.window_text)))
 
 
