@@ -70,6 +70,9 @@ def run(
         retention_s=retention_s,
         watch=watch,
     )
+    sender = None
+    if remote_write is not None:
+        sender = Sender(app.state.desk.exposition, *remote_write, clock=app.state.desk.clock)
     config = uvicorn.Config(
         app,
         log_level="warning",
@@ -84,9 +87,7 @@ def run(
     housekeeper.ensure()
     if watch is not None:
         watch.start()
-    sender = None
-    if remote_write is not None:
-        sender = Sender(app.state.desk.exposition, *remote_write, clock=app.state.desk.clock)
+    if sender is not None:
         sender.start()
     shown = f"[{host}]" if ":" in host else host
     lines = [f"Pitstop serves {store.url} at http://{shown}:{listening}{root_path}/"]

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import TYPE_CHECKING, Any
+import tempfile
+from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from pitstop.dashboard.export import totals as module
 from pitstop.dashboard.export.totals import Totals
@@ -13,9 +17,7 @@ from pitstop.dashboard.export.totals_file import TotalsFile
 from pitstop.model import StoreNewerError, StoreUnavailableError
 from pitstop.rollup.codec import decode
 from pitstop.rollup.histogram import merged
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from pitstop.store.sqlite import SqliteStore
 
 DAY_S = 86_400
 
@@ -50,6 +52,45 @@ def test_every_request_counts_once_at_every_moment_of_ninety_minutes(
         assert _count(totals, clock.at_s) == told
     assert _count(Totals(store, file), clock.at_s) == told  # the dashboard was restarted
     assert _count(Totals(store, None), clock.at_s) == told  # from the store alone
+
+
+OPERATIONS = st.lists(
+    st.one_of(
+        st.tuples(st.just("wait"), st.integers(1, 400)),
+        st.tuples(st.just("write"), st.integers(0, 540)),  # how late, s
+        st.tuples(st.sampled_from(["upkeep", "restart", "read"]), st.just(0)),
+    ),
+    max_size=40,
+)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(OPERATIONS)
+def test_totals_never_fall_and_have_everything_in_the_end(
+    clock: Any, writing: Any, request_series: Any, operations: list[tuple[str, int]]
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        store = SqliteStore(f"{folder}/pitstop.db", clock=clock)
+        write = writing(store)
+        file = TotalsFile(Path(folder) / "pitstop.totals.db")
+        totals, told, written = Totals(store, file), 0, 0
+        for what, number in operations:
+            if what == "wait":
+                clock.at_s += number
+            elif what == "write":
+                written += 1
+                write(int(clock.at_s) - number, (request_series(), [10**6 * (number + 1)]), worker=f"w{written}")
+            elif what == "upkeep":
+                store.upkeep()
+            elif what == "restart":
+                totals = Totals(store, file)
+            else:
+                now = _count(totals, clock.at_s)
+                assert told <= now <= written
+                told = now
+        clock.at_s += 1300
+        assert _count(totals, clock.at_s) == written
+        store.close()
 
 
 def test_a_history_is_counted_when_counting_begins(store: Any, write: Any, clock: Any, request_series: Any) -> None:
