@@ -15,6 +15,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from pitstop.model import Batch, Events, PitstopError, Samples, StoreError, SystemClock
+from pitstop.model.watching import SEVERITIES
 from pitstop.watch import journal
 from pitstop.watch.conditions import KINDS
 from pitstop.watch.gauges import WORKER
@@ -41,6 +42,7 @@ LEASE_S = 15.0  # a holder that dies is followed within this time
 RENEW_S = 5.0
 STEP_S = 5.0  # how late a silence ends or a group is told at most, when no rule is due
 FORGET_S = 3600.0
+CHARTS_S = 2.0  # of one round
 MOST_WAITING = 1000  # events that the store has not taken yet
 ALERT = "alert"  # kind of the events that charts mark
 _STOP_S = 5.0
@@ -211,6 +213,12 @@ class Evaluator:
             except PitstopError as error:  # what cannot be read changes nothing
                 self._note(rule, at_s, time.perf_counter() - began, str(error))
                 continue
+            except Exception as error:  # noqa: BLE001  a fault of ours in one rule must not blind all others
+                known = self.checked.get(rule.name)
+                if known is None or known.problem != repr(error):
+                    _log.exception("pitstop: the rule '%s' failed in itself", rule.name)
+                self._note(rule, at_s, time.perf_counter() - began, repr(error))
+                continue
             looks.append(look)
             self._note(rule, at_s, time.perf_counter() - began, "", look)
         return looks
@@ -240,7 +248,7 @@ class Evaluator:
             public_url=self._public_url,
         )
         by_name = {rule.name: rule for rule in plan.rules}
-        told = [self._illustrate(notification, by_name) for notification in done.notifications]
+        told = self._with_charts(done.notifications, by_name)
         done = done._replace(notifications=told)
         if done.state != before or done.ended or done.moments or told:
             with self._ledger.write(self.holder) as db:
@@ -254,6 +262,16 @@ class Evaluator:
                 journal.forget(db, now_s - journal.KEPT_S)
             self._forgot_s = now_s
         return done
+
+    def _with_charts(self, told: Sequence[Notification], rules: Mapping[str, Rule]) -> list[Notification]:
+        """Charts for as many as there is time for, the worst first: a burst must not hold up what it is about."""
+        until_s = time.monotonic() + CHARTS_S
+        order = sorted(range(len(told)), key=lambda i: SEVERITIES.index(told[i].severity))
+        out = list(told)
+        for i in order:
+            if time.monotonic() < until_s:
+                out[i] = self._illustrate(told[i], rules)
+        return out
 
     def _mark(self, before: State, done: Stepped) -> None:
         """Remember for the store what charts are to mark."""

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pitstop.model import Clock, Store
-    from pitstop.model.watching import Channel, Delivery, Replay, RuleState, SloState, Tested
+    from pitstop.model.watching import Channel, Delivery, Notification, Replay, RuleState, SloState, Tested
     from pitstop.watch.ledger import Ledger
     from pitstop.watch.rules import Rule
 
@@ -78,7 +78,7 @@ class Watcher:
             tend=self._tend,
             put=self.outbox.put,
             sight=self._sight,
-            illustrate=lambda notification, rules: illustrated(notification, rules, store, self._clock.now_s()),
+            illustrate=self._illustrated,
             gauges=self._gauges,
             public_url=public_url,
             clock=self._clock,
@@ -322,6 +322,9 @@ class Watcher:
             burning=lambda moment_s: burning(self.store, self.objectives(), moment_s + LATE_S),
             kept=kept,
         )
+
+    def _illustrated(self, notification: Notification, rules: Mapping[str, Rule]) -> Notification:
+        return illustrated(notification, rules, self.store, self.objectives(), self._clock.now_s() - SETTLED_S)
 
     def _gauges(self, at_s: int) -> Mapping[str, float]:
         if self._measured[0] != at_s:

@@ -10,6 +10,7 @@ import pytest
 
 from pitstop.model import Batch, NotFoundError, SettingError, StoreUnavailableError, Window
 from pitstop.watch import evaluator
+from pitstop.watch.conditions import KINDS
 from pitstop.watch.evaluator import Evaluator, Plan
 from pitstop.watch.ledger import LeaseLostError
 from pitstop.watch.shelf import Shelf
@@ -195,10 +196,56 @@ def test_a_message_has_the_course_of_its_value(
     run(watcher, clock, recorded, start_s + 3600, 0.1)
     [told] = run(watcher, clock, recorded, start_s + 3900, 0.9)
 
-    assert len(told.points) == 31  # type: ignore[attr-defined]
-    assert told.points[5][1] == pytest.approx(0.1, rel=0.011)  # type: ignore[attr-defined]
-    assert told.points[-1][1] == pytest.approx(0.9, rel=0.011)  # type: ignore[attr-defined]
+    points = dict(told.points)  # type: ignore[attr-defined]
+    assert len(points) == 60
+    assert points[start_s + 1800] == pytest.approx(0.1, rel=0.011)
+    assert points[max(points)] == pytest.approx(0.9, rel=0.011)
     assert (told.limit, told.unit) == (0.5, "s")  # type: ignore[attr-defined]
+
+
+def test_a_page_about_an_objective_has_the_course_of_its_burn_rate(
+    watching: Callable[[str], Watcher], recorded: Recorded, clock: Clock
+) -> None:
+    watcher = watching("[group]\nwait = 0")
+    start_s = int(clock.at_s)
+    for ts in range(start_s, start_s + 7200, 10):
+        recorded.add(ts, [0.1] * 20)
+        if ts > start_s + 6000:
+            recorded.add(ts, [0.1] * 20, outcome="500")
+    clock.at_s = start_s + 7206
+    told = watcher.evaluator.tick()
+    page = next(one for one in told if one.labels["rule"] == "error budget burns fast")
+    rates = [value for _, value in page.points]
+
+    assert len(rates) == 60
+    assert rates[0] == 0
+    assert rates[-1] == pytest.approx(page.value)
+    assert (page.limit, page.unit) == (6, "×")  # the pair of windows that burns most for its factor
+
+
+def test_a_fault_of_ours_in_one_rule_does_not_blind_the_others(
+    watching: Callable[[str], Watcher], recorded: Recorded, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watcher = watching(SLOW + '[[rule]]\nname = "broken"\nkind = "log"\n')
+    monkeypatch.setitem(KINDS, "log", KINDS["log"]._replace(read=lambda *_: 1 / 0))
+    run(watcher, clock, recorded, int(clock.at_s) + 200, 0.9)
+    problems = {rule.name: rule.problem for rule in watcher.rules()}
+
+    assert [one.rule for one in watcher.incidents(everything(clock))] == ["slow"]
+    assert "ZeroDivisionError" in problems["broken"]
+    assert not problems["slow"]
+
+
+def test_charts_of_a_burst_take_no_longer_than_they_may(
+    watching: Callable[[str], Watcher], recorded: Recorded, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluator, "CHARTS_S", 0.0)
+    watcher = watching(SLOW.replace('for = "1m"', "") + "[group]\nwait = 0")
+    recorded.add(START_S - 20, [0.9] * 5)
+    clock.at_s += 10
+    [told] = watcher.evaluator.tick()
+
+    assert told.points == ()
 
 
 def test_what_cannot_be_read_changes_nothing_and_is_shown(
