@@ -22,7 +22,7 @@ def rules_of(path: Path) -> list[str]:
         found = tomllib.loads(text)
     except (OSError, UnicodeDecodeError) as error:
         raise SettingError(f"{path} cannot be read: {error}") from error
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise SettingError(f"{path} is no TOML: {error}") from error
     entries = found.get(RULE)
     if not isinstance(entries, list) or not entries:

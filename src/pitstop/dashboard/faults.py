@@ -37,7 +37,15 @@ def body_of(
     code: str, message: str, *, value: str | None = None, limit: str | None = None, next_step: str | None = None
 ) -> dict[str, Any]:
     """The one shape of an error: what happened, the value and the limit it broke, and what to do next."""
-    return {"error": {"code": code, "message": message, "value": value, "limit": limit, "next": next_step}}
+    fields = {"message": message, "value": value, "limit": limit, "next": next_step}
+    return {
+        "error": {"code": code} | {name: None if text is None else _sendable(text) for name, text in fields.items()}
+    }
+
+
+def _sendable(text: str) -> str:
+    """`text` without half characters, which JSON may bring in and UTF-8 cannot take out."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def refusal_of(error: Exception) -> RefusalError:

@@ -98,7 +98,7 @@ def read_rulebook(text: str, source: str) -> Rulebook:
     """What `text` has. Never raises."""
     try:
         tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         return _broken(source, f"{source} is no TOML: {error}")
     problems = [
         Problem(key, "", source, "", f"'{key}' is no part of a rules file; there are {', '.join(_KNOWN)}")
@@ -143,7 +143,7 @@ def single(text: str) -> tuple[str, Mapping[str, object]]:
         raise SettingError(f"this has {len(text)} characters; an entry has {LONGEST_ENTRY} at most")
     try:
         tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise SettingError(f"this is no TOML: {error}") from error
     if "kind" in tables and "name" in tables:  # a rule without its heading
         tables = {"slo" if "target" in tables and tables["kind"] not in KINDS else "rule": tables}

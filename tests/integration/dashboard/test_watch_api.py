@@ -172,6 +172,22 @@ def test_a_rule_is_checked_saved_replaced_and_deleted(watched: Dashboard, token:
         assert names(client)["broken"]["problem"], "one bad entry is shown, and takes no other with it"
 
 
+def test_what_no_parser_takes_is_answered_and_not_a_fault(watched: Dashboard, token: dict[str, str]) -> None:
+    with watched.client(signed_in=False) as client:
+        client.headers.update(token)
+        for text in ("a=" + "[" * 5000, "\x00", "[[channel]]\nname = 'x'", "[[slo]]", "x" * 19_000):
+            assert client.post("/api/v1/rules/check", json={"text": text}).json()["problem"], text[:20]
+            assert client.post("/api/v1/rules", json={"text": text}).status_code == 422
+        half = client.post(
+            "/api/v1/silences",
+            content=b'{"matches": "\\ud800", "why": "x", "end_s": 1}',
+            headers={"content-type": "application/json"},
+        )
+        assert (half.status_code, half.json()["error"]["code"]) == (422, "bad_value")
+        for ident in ("-1", "9223372036854775808", "x"):
+            assert client.get("/api/v1/alerts/detail", params={"id": ident}).status_code == 422
+
+
 def test_a_session_changes_nothing_without_its_csrf_token(watched: Dashboard) -> None:
     changes = [
         ("POST", "/api/v1/alerts/acknowledge?id=1", {}),

@@ -121,12 +121,22 @@ def test_the_page_of_an_alert_draws_its_value_and_tells_its_story(watched_page: 
     expect(watched_page.locator("[data-role=replay-said]")).to_have_text("It would have fired once.")
 
 
+def test_the_alert_of_a_budget_leads_to_its_objective(watched_page: Page, watched: Dashboard) -> None:
+    visit(watched_page, watched, f"/alert?id={ident(watched, 'budgets burn')}")
+    expect(watched_page.locator(".labels")).to_contain_text("checkouts work")
+    watched_page.get_by_role("link", name="The objective").click()
+    watched_page.wait_for_url("**/slo?name=checkouts%20work&of=service%3Dshop")
+    expect(watched_page.locator("h1")).to_contain_text("checkouts work")
+    expect(watched_page.locator("h1")).to_contain_text("firing")
+
+
 def test_acknowledge_and_silence_from_the_list(watched_page: Page, watched: Dashboard) -> None:
     visit(watched_page, watched, "/alerts?last=6h")
     row = watched_page.locator("#open tr", has_text=watched.watches.LONG[:12])
     row.get_by_role("button", name="Acknowledge").click()
     expect(row).to_contain_text("admin looks after it")
     expect(watched_page.locator("[data-role=heard]")).to_have_text("Acknowledge: done.")
+    expect(watched_page.locator("[data-role=heard]")).to_be_focused()
 
     watched_page.locator("#open tr", has_text="checkouts fail").get_by_role("button", name="Silence").click()
     dialog = watched_page.locator("#silence")

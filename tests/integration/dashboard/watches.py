@@ -72,6 +72,11 @@ severity = "ticket"
 summary = "{"so much is said of it " * 12}"
 
 [[rule]]
+name = "budgets burn"
+kind = "burn_rate"
+severity = "ticket"
+
+[[rule]]
 name = "broken"
 kind = "threshold"
 metric = "p95"

@@ -12,6 +12,7 @@ from pitstop.dashboard.desk import desk_of
 from pitstop.dashboard.pages.frame import Reader, Viewed, frame
 from pitstop.dashboard.pages.unwatched import unwatched
 from pitstop.dashboard.render import page
+from pitstop.dashboard.states import labels_text
 from pitstop.dashboard.view import LONGEST_NAME
 from pitstop.dashboard.watching import MOST_LANES, OPEN, lanes, needing, open_incidents
 from pitstop.model import NotFoundError, Window
@@ -86,6 +87,7 @@ def alert(
         "now_s": desk.clock.now_s(),
         "opened": incident.state in OPEN,
         "tested": view.query(**span, name=incident.rule, run="1"),
+        "slo_of": labels_text(incident.labels, ("rule", "severity", "slo")),
         "around_window": Window(start_s, end_s),
         "around": view.query(**span),
         "lengths": LENGTHS,

@@ -66,7 +66,8 @@ def slo(
     values = frame(request, session, view, current="slos", title=name, compares=False)
     if desk.watch is None:
         return unwatched(request, values)
-    found = [one for one in _states(desk, desk.watch, view) if one.name == name and (not of or key_of(one) == of)]
+    found = [one for one in _states(desk, desk.watch, view) if one.name == name]
+    found.sort(key=lambda one: key_of(one) != of)
     if not found:
         raise NotFoundError(f"'{name[:200]}' is no objective{' of this service' if view.service else ''}; see /slos")
     state = found[0]

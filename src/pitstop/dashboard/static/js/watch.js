@@ -37,6 +37,7 @@ export function tell(text, bad = false) {
   heard.textContent = text;
   heard.hidden = false;
   heard.classList.toggle("worse", bad);
+  if (document.activeElement === document.body) heard.focus({ preventScroll: true }); // what was pressed may be gone
 }
 
 async function done(then, what) {
