@@ -103,10 +103,14 @@ class Totals:
         """Take over what another process has added to the file."""
         if self._file is None:
             return
-        mark = self._file.mark()
-        if mark.change > self._mark.change and mark.until_s >= self._mark.until_s:
-            self._mark, self._kept = self._file.load()
-            self._arrange()
+        try:
+            mark = self._file.mark()
+            if mark.change > self._mark.change and mark.until_s >= self._mark.until_s:
+                self._mark, self._kept = self._file.load()
+                self._arrange()
+        except StoreError as error:
+            if self._mark.change < 0:  # damaged, newer, or somebody else's: the store has most of it
+                self._leave_file(str(error))
 
     def _settle(self, until_s: int) -> None:
         """Add up what came between the mark and `until_s`, in pieces."""

@@ -305,6 +305,15 @@ def test_the_thread_sends_and_one_process_at_a_time_does(exposition: Any, receiv
     second.stop(5)
 
 
+def test_a_damaged_file_of_totals_does_not_keep_figures_from_being_sent(exposition: Any, receiver: Receiver) -> None:
+    receiver.answer = _knows_2
+    exposition.file.path.write_bytes(b"no database" * 100)
+    sender = _sender(exposition, SystemClock(), receiver, every_s=0.05)
+    sender.start()
+    _until(lambda: len(receiver.requests) >= 2)
+    sender.stop(5)
+
+
 def _until(holds: Callable[[], bool]) -> None:
     deadline_s = time.monotonic() + 10
     while not holds():

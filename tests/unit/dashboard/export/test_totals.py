@@ -209,6 +209,19 @@ def test_a_file_of_a_newer_version_is_refused_and_left_alone(file: TotalsFile) -
         file.load()
 
 
+def test_a_damaged_file_does_not_keep_metrics_from_being_told(
+    store: Any, write: Any, clock: Any, file: TotalsFile, request_series: Any, caplog: Any
+) -> None:
+    file.path.write_bytes(b"no database" * 100)
+    totals = Totals(store, file)
+    for told in range(1, 40):
+        write(int(clock.at_s), (request_series(), [10]))
+        assert _count(totals, clock.at_s) == told
+        clock.at_s += 100
+    assert caplog.text.count("kept in memory") == 1
+    assert file.path.read_bytes() == b"no database" * 100
+
+
 def test_one_process_sends_until_it_gives_the_right_back(file: TotalsFile) -> None:
     assert file.hold_sender("a", 100, 60)
     assert not file.hold_sender("b", 120, 60)

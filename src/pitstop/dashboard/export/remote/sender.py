@@ -123,13 +123,20 @@ class Sender:
 
     def _look(self) -> None:
         try:
-            file = self._exposition.file
-            if file is None or file.hold_sender(self._holder, self._clock.now_s(), max(HOLD_S, 3 * self._every_s)):
+            if self._may_send():
                 self.collect()
         except PitstopError as error:
             self._complain(f"nothing to send: {error}")
         except Exception:  # noqa: BLE001  the thread must live
             _log.exception("pitstop: making what is sent failed and goes on")
+
+    def _may_send(self) -> bool:
+        """Whether no other process sends; where that cannot be told, twice is better than never."""
+        file = self._exposition.file
+        with suppress(StoreError):
+            hold_s = max(HOLD_S, 3 * self._every_s)
+            return file is None or file.hold_sender(self._holder, self._clock.now_s(), hold_s)
+        return True
 
     def collect(self) -> None:
         """Put the exposition of this moment into the queue. Raises StoreError."""
