@@ -16,7 +16,7 @@ from pitstop.dashboard.export.registry import exporters
 from pitstop.dashboard.export.text import OPENMETRICS_TYPE, TEXT_TYPE, write_openmetrics, write_text
 from pitstop.dashboard.export.totals import Totals
 from pitstop.dashboard.export.totals_file import TotalsFile
-from pitstop.model import StoreError
+from pitstop.model import StoreError, StoreUnavailableError
 from pitstop.store import beside
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _FAST = 1  # of the levels: a tenth of the bytes for a hundredth of the time of making them
 _GZIP = 31  # zlib's name for its format with the largest window
+PATIENCE_S = 5.0  # of who waits for another one's; Prometheus gives up after ten
 KEPT_S = 1.0  # several Prometheus servers, or one that retries, cost what one does
 _log = logging.getLogger("pitstop")
 
@@ -58,6 +59,7 @@ class Exposition:
         *,
         writable: bool = True,
         retention_s: int | None = None,
+        patience_s: float = PATIENCE_S,
     ) -> None:
         path = totals_path(store.url)
         self.file = TotalsFile(path) if path else None
@@ -66,6 +68,7 @@ class Exposition:
         self._store = store
         self._clock = clock
         self._totals = Totals(store, self.file, writable=writable, retention_s=retention_s)
+        self._patience_s = patience_s
         self._lock = threading.Lock()
         self._noting = threading.Lock()
         self._seldom: dict[str, tuple[float, object]] = {}
@@ -76,17 +79,25 @@ class Exposition:
         return zlib.decompress(self.packed(content_type), _GZIP)
 
     def packed(self, content_type: str) -> bytes:
-        """The same, compressed with gzip: as it is made, so that the whole of it is never in memory."""
-        with self._lock:
+        """The same, compressed with gzip: as it is made, so that the whole of it is never in memory.
+
+        Raises StoreUnavailableError while another one takes long (a long history is added up at first): those who ask
+        again and again must not take all the threads of the dashboard.
+        """
+        if not self._lock.acquire(timeout=self._patience_s):
+            raise StoreUnavailableError("the metrics are being made, which takes long this time; ask again in a while")
+        try:
             now_s = self._clock.monotonic_ns() / 1e9
             until_s, packed = self._kept.get(content_type, (float("-inf"), b""))
             if now_s >= until_s:
-                self._kept.clear()
+                self._kept.pop(content_type, None)
                 began_s = time.perf_counter()
                 packed, size_bytes, lines = _packed(WRITERS[content_type](self.families()))
                 self._note_made(time.perf_counter() - began_s, size_bytes, lines)
                 self._kept[content_type] = (self._clock.monotonic_ns() / 1e9 + KEPT_S, packed)
             return packed
+        finally:
+            self._lock.release()
 
     def families(self) -> Iterator[Family]:
         """Every family of every exporter; one that fails is left out, and counted. Raises StoreError at once."""

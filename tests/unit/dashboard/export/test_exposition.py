@@ -25,7 +25,7 @@ from pitstop.dashboard.export.negotiation import content_type_for
 from pitstop.dashboard.export.protobuf import PROTOBUF_TYPE
 from pitstop.dashboard.export.registry import exporters
 from pitstop.dashboard.export.text import OPENMETRICS_TYPE, TEXT_TYPE
-from pitstop.model import Batch, NotFoundError, Samples, Series, Traces, Window
+from pitstop.model import Batch, NotFoundError, Samples, Series, StoreUnavailableError, Traces, Window
 from pitstop.model.watching import Burn, Channel, Component, Incident, RuleState, SloState
 
 if TYPE_CHECKING:
@@ -224,6 +224,28 @@ def test_two_servers_within_a_second_get_the_same_without_work(filled: Any, cloc
     exposition = Exposition(filled, clock)
     assert exposition.packed(TEXT_TYPE) is exposition.packed(TEXT_TYPE)
     assert exposition.ourselves.scrapes == 1
+
+
+def test_who_asks_while_another_waits_for_long_is_sent_away(filled: Any, clock: Any, monkeypatch: Any) -> None:
+    inside, go_on = threading.Event(), threading.Event()
+
+    def slow(_: Any) -> Iterator[Family]:
+        inside.set()
+        assert go_on.wait(10)
+        yield Family("at_last", GAUGE, "At last.", values=[((), 1.0)])
+
+    monkeypatch.setattr(module, "exporters", lambda: (("slow", slow),))
+    exposition = Exposition(filled, clock, patience_s=0.01)
+    found: list[bytes] = []
+    first = threading.Thread(target=lambda: found.append(exposition.body(TEXT_TYPE)))
+    first.start()
+    assert inside.wait(10)
+    with pytest.raises(StoreUnavailableError, match="ask again"):
+        exposition.body(TEXT_TYPE)
+    go_on.set()
+    first.join()
+    assert found[0].endswith(b"at_last 1.0\n")
+    assert exposition.body(TEXT_TYPE) == found[0]
 
 
 def test_more_series_than_are_good_are_warned_of(store: Any, write: Any, clock: Any, request_series: Any) -> None:
