@@ -26,7 +26,7 @@ def watched(url: str | None, *, readonly: bool = True) -> Iterator[Watch]:
     with opened(url) as kept:
         must_be_there(kept)
     with opened(url, readonly=readonly) as kept:
-        watch = watcher(kept, load_settings())
+        watch = watcher(kept, load_settings(), readonly=readonly)
         try:
             yield watch
         finally:

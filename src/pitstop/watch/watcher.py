@@ -11,6 +11,7 @@ from pitstop.egress import Client
 from pitstop.model import NotFoundError, SettingError, SystemClock, Window
 from pitstop.model.watching import DEGRADED, DOWN, OK, Component, Incident, Moment, Silence
 from pitstop.watch import journal
+from pitstop.watch.bins import Kept
 from pitstop.watch.budgets import burning, slo_states
 from pitstop.watch.burn import LATE_S
 from pitstop.watch.components import components
@@ -63,6 +64,7 @@ class Watcher:
         self.store = store
         self.ledger = ledger
         self._clock = clock or SystemClock()
+        self._past = Kept()
         self._measured: tuple[int, dict[str, float]] = (-1, {})
         self._public_url = public_url
         self._shelf = Shelf(ledger, rules_path, self._clock)
@@ -115,7 +117,7 @@ class Watcher:
 
     def slos(self, *, service: str | None = None, points: bool = False) -> Sequence[SloState]:
         """Every objective now, the least budget left first. Raises StoreError."""
-        found = slo_states(self.store, self.objectives(), self._clock.now_s(), points=points)
+        found = slo_states(self.store, self.objectives(), self._clock.now_s(), points=points, kept=self._past)
         return [one for one in found if service is None or one.labels.get("service") == service]
 
     def incidents(self, window: Window, *, service: str | None = None, state: str | None = None) -> list[Incident]:
