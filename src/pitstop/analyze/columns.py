@@ -77,7 +77,7 @@ def merged_by_groups(hists: Sequence[bytes], ways: Sequence[tuple[Ints, int]]) -
         hists, lengths = [hist for hist in hists if len(hist) > 1], lengths[used]
         groups = [one[used] for one in groups]
     totals = [np.zeros(number * POSITIONS) for _, number in ways]  # float64 adds whole numbers exactly up to 2^53
-    most_pairs = max(_BLOCK_BYTES, int(lengths.max(initial=0))) // 2
+    most_pairs = min(max(_BLOCK_BYTES, int(lengths.max(initial=0))), int(lengths.sum())) // 2
     steps, counts = np.empty(most_pairs, dtype=np.int64), np.empty(most_pairs)
     ends = np.cumsum(lengths)
     first = 0

@@ -1,25 +1,26 @@
-"""``pitstop export``: every series at every step as CSV or JSON, written as it is read; or one of the tables."""
+"""``pitstop export csv|json``: every series at every step, written as it is read; or one of the tables."""
 
 from __future__ import annotations
 
 import csv
 import json
-import sys
-from contextlib import contextmanager
 from enum import StrEnum
-from pathlib import Path  # noqa: TC003  typer reads the annotations
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
 from pitstop.cli import contract, contract_inside
-from pitstop.cli.options import From, Last, Service, StoreUrl, To, must_be_there, opened, window_now
+from pitstop.cli.export_grafana import grafana
+from pitstop.cli.export_prometheus import prometheus
+from pitstop.cli.export_rules import prometheus_rules
+from pitstop.cli.options import From, Last, Service, StoreUrl, To, must_be_there, opened, window_now, written
 from pitstop.model.errors import SettingError
 from pitstop.model.series import Match
 from pitstop.model.window import Window, parse_duration_s
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     from pitstop.analyze import SeriesRow
     from pitstop.model import Store
@@ -59,36 +60,75 @@ class Table(StrEnum):
     ERRORS = "errors"
 
 
-def export(
-    form: Annotated[Form, typer.Argument(help="csv or json")],
+app = typer.Typer(help="Take it elsewhere: CSV, JSON, Prometheus, Grafana.", no_args_is_help=True)
+Step = Annotated[
+    str | None, typer.Option("--step", metavar="LENGTH", help="One row per series and step; default: it fits.")
+]
+Kind = Annotated[str | None, typer.Option("--kind", help="Only this kind: http, db, cache …")]
+Chosen = Annotated[
+    Table, typer.Option("--table", help="series at every step, or one row each: queries, traces, errors.")
+]
+Output = Annotated[Path | None, typer.Option("--output", "-o", help="File to write; default standard output.")]
+
+
+@app.command("csv")
+def as_csv(
     *,
     store: StoreUrl = None,
     service: Service = None,
     last: Last = None,
     begin: From = None,
     end: To = None,
-    step: Annotated[
-        str | None, typer.Option("--step", metavar="LENGTH", help="One row per series and step; default: it fits.")
-    ] = None,
-    kind: Annotated[str | None, typer.Option("--kind", help="Only this kind: http, db, cache …")] = None,
-    table: Annotated[
-        Table, typer.Option("--table", help="series at every step, or one row each: queries, traces, errors.")
-    ] = Table.SERIES,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="File to write; default standard output.")
-    ] = None,
+    step: Step = None,
+    kind: Kind = None,
+    table: Chosen = Table.SERIES,
+    output: Output = None,
 ) -> None:
-    """Every series at every step: counts, bytes and percentiles, as CSV or JSON. Or queries, traces, errors."""
+    """Every series at every step: counts, bytes and percentiles, as CSV. Or queries, traces, errors."""
+    _export(Form.CSV, store, service, window_now(last, begin, end), step, kind, table, output)
+
+
+@app.command("json")
+def as_json(
+    *,
+    store: StoreUrl = None,
+    service: Service = None,
+    last: Last = None,
+    begin: From = None,
+    end: To = None,
+    step: Step = None,
+    kind: Kind = None,
+    table: Chosen = Table.SERIES,
+    output: Output = None,
+) -> None:
+    """The same as JSON, as docs/json.md has it."""
+    _export(Form.JSON, store, service, window_now(last, begin, end), step, kind, table, output)
+
+
+app.command("prometheus")(prometheus)
+app.command("grafana")(grafana)
+app.command("prometheus-rules")(prometheus_rules)
+
+
+def _export(
+    form: Form,
+    store: str | None,
+    service: str | None,
+    window: Window,
+    step: str | None,
+    kind: str | None,
+    table: Table,
+    output: Path | None,
+) -> None:
     from pitstop import analyze  # noqa: PLC0415  numpy
 
-    window = window_now(last, begin, end)
     if table is not Table.SERIES and (step or kind):
         raise SettingError(f"--step and --kind are for series; the table {table} has one row each, leave them out")
     with opened(store) as kept:
         must_be_there(kept)  # before a file is made
         if table is not Table.SERIES:
             rows = _table(kept, table, window, service)
-            with _opened(output) as file:
+            with written(output) as file:
                 if form is Form.CSV:
                     _write_table(file, rows, _COLUMNS[table])
                 else:
@@ -97,7 +137,7 @@ def export(
             return
         step_s = parse_duration_s(step) if step else analyze.automatic_step_s(window)
         found = analyze.rows(kept, window, Match(service=service, kind=kind), step_s)
-        with _opened(output) as file:
+        with written(output) as file:
             if form is Form.CSV:
                 _write_csv(file, found)
             else:
@@ -121,19 +161,6 @@ def _write_table(file: IO[str], rows: Iterable[contract.Json], columns: Sequence
     for row in rows:
         cells = ("\n".join(value) if isinstance(value, list) else value for value in map(row.get, columns))
         writer.writerow([_harmless(cell) for cell in cells])
-
-
-@contextmanager
-def _opened(output: Path | None) -> Iterator[IO[str]]:
-    if output is None:
-        yield sys.stdout
-        return
-    try:
-        file = output.open("w", encoding="utf-8", newline="")
-    except OSError as error:
-        raise SettingError(f"'{output}' cannot be written ({error.strerror}); choose another --output") from error
-    with file:
-        yield file
 
 
 def _row(row: SeriesRow) -> dict[str, object]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +15,7 @@ from pitstop.model.window import Window, parse_duration_s
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from pitstop.model import Store
 
@@ -97,3 +99,17 @@ def opened(url: str | None, *, readonly: bool = True) -> Iterator[Store]:
         yield store
     finally:
         store.close()
+
+
+@contextmanager
+def written(output: Path | None) -> Iterator[IO[str]]:
+    """The file `output`, or standard output. Raises SettingError when it cannot be written."""
+    if output is None:
+        yield sys.stdout
+        return
+    try:
+        file = output.open("w", encoding="utf-8", newline="")
+    except OSError as error:
+        raise SettingError(f"'{output}' cannot be written ({error.strerror}); choose another --output") from error
+    with file:
+        yield file

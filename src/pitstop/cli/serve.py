@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pitstop.cli.options import StoreUrl, store_url
+
+if TYPE_CHECKING:
+    from pitstop.model.settings import Settings
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 9200
@@ -45,4 +48,14 @@ def serve(
         new_token=new_token,
         retention_s=int(settings.number("retention_days")) * DAY_S,
         watching=lambda opened: watcher(opened, settings),
+        remote_write=_remote_write(settings),
     )
+
+
+def _remote_write(settings: Settings) -> tuple[str, dict[str, str]] | None:
+    url = settings.text("remote_write_url")
+    if not url:
+        return None
+    from pitstop.rollup.otlp.exporter import parse_headers  # noqa: PLC0415  only where it was asked for
+
+    return url, parse_headers(settings.words("remote_write_headers"), "remote_write_headers")

@@ -16,6 +16,8 @@ from pitstop.dashboard.answers import Answers
 from pitstop.dashboard.api import router as api_router
 from pitstop.dashboard.auth import Throttle
 from pitstop.dashboard.desk import Desk, base_of
+from pitstop.dashboard.export import Exposition
+from pitstop.dashboard.export.routes import router as export_router
 from pitstop.dashboard.faults import RefusalError, body_of, refusal_of
 from pitstop.dashboard.guard import Guard, Hosts
 from pitstop.dashboard.ingest import router as ingest_router
@@ -73,6 +75,7 @@ def create_app(
         hub=Hub(store, auth, clock),
         clock=clock,
         ingest=Writer(store, clock),
+        exposition=Exposition(store, clock, watch, writable=writable, retention_s=retention_s),
         writable=writable,
         retention_s=retention_s,
         watch=watch,
@@ -80,6 +83,7 @@ def create_app(
     app.include_router(pages_router)
     app.include_router(api_router)
     app.include_router(ingest_router)
+    app.include_router(export_router)
 
     @app.get("/static/{revision}/{name:path}", include_in_schema=False)
     def static(request: Request, revision: str, name: str) -> Response:

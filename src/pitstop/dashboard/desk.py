@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from pitstop.dashboard.answers import Answers
     from pitstop.dashboard.auth import Keyring, Throttle
+    from pitstop.dashboard.export import Exposition
     from pitstop.dashboard.guard import Hosts
     from pitstop.dashboard.ingest.writer import Writer
     from pitstop.dashboard.live import Hub
@@ -33,6 +34,7 @@ class Desk:
     hub: Hub
     clock: Clock
     ingest: Writer
+    exposition: Exposition
     writable: bool = True
     retention_s: int | None = None
     watch: Watch | None = None

@@ -31,7 +31,7 @@ class Hosts:
     def allows(self, host: str) -> bool:
         """Whether a request for `host` is meant for us."""
         host = host.lower()
-        return host in self.given or _name(host) in (*LOOPBACK, *self.given)
+        return host in self.given or host_name(host) in (*LOOPBACK, *self.given)
 
     def same_origin(self, headers: Headers) -> bool:
         """Whether the page that sent this is one of ours, by Origin or else Referer; absent and ``null`` are not."""
@@ -113,7 +113,7 @@ def content_policy(nonce: str, host: str) -> str:
     )
 
 
-def _name(host: str) -> str:
+def host_name(host: str) -> str:
     """`host` without its port, which must be a number: ``localhost:9200`` is localhost, ``localhost:x`` is not."""
     if host.startswith("["):
         name, bracket, port = host.partition("]")

@@ -12,6 +12,7 @@ import uvicorn
 
 from pitstop.dashboard.app import create_app
 from pitstop.dashboard.auth import Keyring, keyring_path
+from pitstop.dashboard.export.remote.sender import Sender
 from pitstop.dashboard.housekeeper import Housekeeper
 from pitstop.dashboard.mounting import credentials_text, first_password, hosts_from_environment
 from pitstop.model import SettingError
@@ -19,7 +20,7 @@ from pitstop.model.watching import Watch
 from pitstop.store import open_store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from pitstop.model import Store
 
@@ -43,12 +44,14 @@ def run(
     root_path: str = "",
     retention_s: int | None = None,
     watching: Callable[[Store], Watching] | None = None,
+    remote_write: tuple[str, Mapping[str, str]] | None = None,
     announce: Callable[[str], object] = lambda line: sys.stdout.write(f"{line}\n") and sys.stdout.flush(),
 ) -> None:
     """Serve the dashboard of `store_url` until SIGINT or SIGTERM; keep the store's house meanwhile.
 
     `port` 0: a free one. `new_password` replaces the password and ends all sessions; `new_token` makes an API token
     of that name; both are shown once. `watching` makes whoever watches the store meanwhile.
+    `remote_write`: address and headers of a receiver that gets what /metrics says.
     `announce` gets each line for the person who started it.
     Raises SettingError for an address that cannot be bound, StoreError for a store that cannot be opened.
     """
@@ -67,6 +70,9 @@ def run(
         retention_s=retention_s,
         watch=watch,
     )
+    sender = None
+    if remote_write is not None:
+        sender = Sender(app.state.desk.exposition, *remote_write, clock=app.state.desk.clock)
     config = uvicorn.Config(
         app,
         log_level="warning",
@@ -81,6 +87,8 @@ def run(
     housekeeper.ensure()
     if watch is not None:
         watch.start()
+    if sender is not None:
+        sender.start()
     shown = f"[{host}]" if ":" in host else host
     lines = [f"Pitstop serves {store.url} at http://{shown}:{listening}{root_path}/"]
     if made:
@@ -95,6 +103,8 @@ def run(
     except KeyboardInterrupt:
         pass
     finally:
+        if sender is not None:
+            sender.stop(_GRACE_S)
         if watch is not None:
             watch.stop(_WATCH_STOP_S)
         app.state.desk.ingest.stop()

@@ -111,6 +111,10 @@ class Watcher:
         """Those of the file and the dashboard, and the usual ones of every service that has none of that name."""
         return self._objectives_and_problems()[0]
 
+    def enabled_rules(self) -> Sequence[Rule]:
+        """The rules that are evaluated."""
+        return self._shelf.plan().rules
+
     def slos(self, *, service: str | None = None, points: bool = False) -> Sequence[SloState]:
         """Every objective now, the least budget left first. Raises StoreError."""
         found = slo_states(self.store, self.objectives(), self._clock.now_s(), points=points, kept=self._past)

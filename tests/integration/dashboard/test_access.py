@@ -45,7 +45,7 @@ def spelled(path: str) -> list[str]:
 
 
 EXPECTED = {
-    "/", "/routes", "/route", "/runtime", "/storage", "/sign-out",
+    "/", "/metrics", "/routes", "/route", "/runtime", "/storage", "/sign-out",
     "/api/v1/overview", "/api/v1/health", "/api/v1/routes", "/api/v1/routes/trend", "/api/v1/heatmap",
     "/api/v1/runtime", "/api/v1/storage", "/api/v1/services", "/api/v1/routes.csv", "/api/v1/openapi.json",
     "/api/v1/storage/prune", "/api/v1/storage/checkpoint", "/api/v1/storage/rotate",
@@ -58,7 +58,8 @@ def test_no_route_answers_somebody_who_is_not_signed_in(serving: Any, mounted: s
     found = all_routes(app)
     assert {path for _, path in found} >= EXPECTED, "the crawl sees every page and call"
     outer = Starlette(routes=[Mount(mounted, app=app)]) if mounted else app
-    with serving(outer) as url, httpx.Client(base_url=url, headers={"origin": url, "accept": "text/html"}) as client:
+    elsewhere = {"accept": "text/html", "via": "1.1 proxy"}  # /metrics is open to this machine, and to nobody else
+    with serving(outer) as url, httpx.Client(base_url=url, headers={"origin": url, **elsewhere}) as client:
         for method, path in sorted(found - PUBLIC):
             for spelling in spelled(path):
                 for verb in {method, "HEAD", "GET", "OPTIONS", "POST"}:

@@ -35,13 +35,13 @@ class _Sending(NamedTuple):
     body: bytes  # compressed
 
 
-def parse_headers(pairs: Sequence[str]) -> dict[str, str]:
-    """``name=value`` each. Raises SettingError for one without a name, or one that no header can carry."""
+def parse_headers(pairs: Sequence[str], setting: str = "otlp_headers") -> dict[str, str]:
+    """``name=value`` each, of `setting`. Raises SettingError for one without a name, or that no header can carry."""
     headers = {}
     for pair in pairs:
         name, sign, value = pair.partition("=")
         if not sign or not name.strip() or not (name + value).isprintable():
-            raise SettingError("otlp_headers: each is written name=value, such as Authorization=Bearer …")
+            raise SettingError(f"{setting}: each is written name=value, such as Authorization=Bearer …")
         headers[name.strip()] = value.strip()
     return headers
 
