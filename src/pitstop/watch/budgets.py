@@ -152,8 +152,9 @@ def _runs_out_s(course: Course, span: Window, end_s: int, left: float, allowed: 
     gone_s = end_s + left * allowed * hour.duration_s / bad
     if span.end_s > end_s:
         return gone_s if gone_s < span.end_s else None
-    # what leaves a rolling window gives budget back: at a rate that spends no more than all of it, it lasts
-    return gone_s if bad / hour.duration_s * span.duration_s > allowed else None
+    # What leaves a rolling window gives budget back, and what comes brings its own: it lasts where no more is spent.
+    earned = (1 - course.scope.objective.target) * last.total
+    return gone_s if bad > earned and bad / hour.duration_s * span.duration_s > allowed else None
 
 
 def _state_word(left: float | None, burn: Sequence[Burn]) -> str:

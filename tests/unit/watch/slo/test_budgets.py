@@ -71,6 +71,18 @@ def test_a_failure_now_fires_and_the_budget_runs_out_when_it_goes_on(happened: S
     assert state.runs_out_s == pytest.approx(settled_s(NOW_S) + left * total * 0.001 / (bad / hour_s), rel=1e-6)
 
 
+def test_a_budget_that_grows_faster_than_it_is_spent_does_not_run_out(happened: Service) -> None:
+    for ts in hours(2):  # a window of 30 days that has hardly begun
+        happened.add(ts, {0.02: 10_000})
+    for ts in range(NOW_S - 1800, NOW_S - 20, 10):
+        happened.add(ts, {0.02: 100})
+    happened.add(NOW_S - 1800, {0.02: 9}, outcome="503")  # of 27,000 or so in this hour: half of what is allowed
+    (state,) = slo_states(happened.write(), [UPTIME], NOW_S)
+    assert 0 < (state.burns[0].long_rate or 0) < 1
+    assert 0.9 < (state.budget_left or 0) < 1
+    assert state.runs_out_s is None
+
+
 def test_a_spent_budget_without_a_failure_now_is_degraded(happened: Service) -> None:
     for ts in hours(20):
         happened.add(ts, {0.02: 100})
