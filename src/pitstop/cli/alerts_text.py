@@ -123,8 +123,8 @@ def print_replay(one: Replay) -> None:
 
 def named(one: Incident) -> str:
     """The rule, and what of it."""
-    more = labels_text(one.labels, _ASIDE)
-    return f"{one.rule} · {more}" if more else one.rule
+    about = {name: value for name, value in one.labels.items() if value and name not in _ASIDE}
+    return " · ".join((one.rule, *(about[name] for name in sorted(about, key=lambda name: (name == "service", name)))))
 
 
 def labels_text(labels: Mapping[str, str], without: Sequence[str] = ()) -> str:

@@ -185,7 +185,7 @@ def test_charts_mark_when_incidents_fire_and_end(
 
     assert events.kind == ["alert", "alert"]
     assert events.ts == [incident.fired_s, incident.ended_s]
-    assert events.text == ["slow fires: p95 of shop is 900 ms, above 500 ms", "slow has ended"]
+    assert events.text == ["slow fires: P95 of shop is 900 ms, above 500 ms", "slow has ended"]
 
 
 def test_a_message_has_the_course_of_its_value(

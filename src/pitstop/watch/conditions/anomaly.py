@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from pitstop.analyze.units import figures
 from pitstop.model.window import Window
 from pitstop.watch.conditions.course import Labels, courses, figured, uncertainty
-from pitstop.watch.conditions.figures import NEED_COUNTS, PERCENTILES, figure_of, figure_text, unit_of
+from pitstop.watch.conditions.figures import NEED_COUNTS, PERCENTILES, figure_of, figure_text, said, unit_of
 from pitstop.watch.conditions.reading import Kind, Reading
 
 if TYPE_CHECKING:
@@ -73,9 +73,9 @@ def _reading(rule: Rule, labels: dict[str, str], stats: Stats, centre: float, sp
     off = -off if direction == "down" else abs(off) if direction == "both" else off
     limit = centre - far if value < centre and direction != "up" else centre + far
     unit = unit_of(rule.metric)
-    about = " ".join(labels.values())
+    what = f"{said(rule.metric)} of {' '.join(labels.values())}"
     text = (
-        f"{rule.metric} of {about} is {figure_text(value, unit)}, usually {figure_text(centre, unit)} at this time "
+        f"{what} is {figure_text(value, unit)}, usually {figure_text(centre, unit)} at this time "
         f"({figures(abs(value - centre) / scale if scale else 0, 2)} deviations)"
     )
     return Reading(labels, off > far, off <= CALM * far, value, limit, unit, text)

@@ -18,7 +18,7 @@ import numpy as np
 from pitstop.analyze.units import length_text
 from pitstop.model.window import Window
 from pitstop.watch.conditions.course import SMALLEST, Labels, courses
-from pitstop.watch.conditions.figures import PERCENTILES, figure_of, figure_text, unit_of
+from pitstop.watch.conditions.figures import PERCENTILES, figure_of, figure_text, said, unit_of
 from pitstop.watch.conditions.reading import Kind, Reading
 
 if TYPE_CHECKING:
@@ -50,9 +50,9 @@ def read(rule: Rule, sight: Sight) -> Sequence[Reading]:
         hot = changed(rule, before, after) and not _is_usual(rule, sight, labels, end_s, now - was)
         least = _least(rule, was)
         unit = unit_of(rule.metric)
-        about = " ".join(value for _, value in labels)
+        what = f"{said(rule.metric)} of {' '.join(value for _, value in labels)}"
         text = (
-            f"{rule.metric} of {about} went from {figure_text(was, unit)} to {figure_text(now, unit)} within the last "
+            f"{what} went from {figure_text(was, unit)} to {figure_text(now, unit)} within the last "
             f"{length_text(rule.over_s)}"
         )
         out.append(Reading(dict(labels), hot, not hot, now, was + (least if now >= was else -least), unit, text))

@@ -28,6 +28,13 @@ def figure_of(metric: str, stats: Stats) -> float | None:
     return value
 
 
+def said(metric: str) -> str:
+    """`metric` in a sentence: ``P95``, ``error ratio``, ``queue_depth``."""
+    if metric.startswith(SAMPLE):
+        return metric.removeprefix(SAMPLE)
+    return metric.upper() if metric in PERCENTILES else metric.replace("_", " ")
+
+
 def unit_of(metric: str) -> str:
     """The unit of a metric; a gauge carries its own in its name."""
     if not metric.startswith(SAMPLE):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pitstop.analyze.stats import NO_DATA
 from pitstop.watch.conditions.course import figured
-from pitstop.watch.conditions.figures import COUNTED, PERCENTILES, SAMPLE, figure_of, figure_text, unit_of
+from pitstop.watch.conditions.figures import COUNTED, PERCENTILES, SAMPLE, figure_of, figure_text, said, unit_of
 from pitstop.watch.conditions.reading import Kind, Reading
 
 if TYPE_CHECKING:
@@ -42,10 +42,10 @@ def reading(rule: Rule, labels: dict[str, str], value: float | None) -> Reading:
     unit = unit_of(rule.metric)
     side = "above" if rule.above is not None else "below"
     about = " ".join(labels[name] for name in labels if labels[name])
-    said = figure_text(value, unit)
+    now = figure_text(value, unit)
     return Reading(
         labels, hot, calm, value, rule.limit, unit,
-        f"{rule.metric} of {about} is {said}{f', {side} {figure_text(rule.limit, unit)}' if hot else ''}",
+        f"{said(rule.metric)} of {about} is {now}{f', {side} {figure_text(rule.limit, unit)}' if hot else ''}",
     )  # fmt: skip
 
 
