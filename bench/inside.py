@@ -1,4 +1,4 @@
-"""Inside a request: what five SQLAlchemy queries add with everything on, beside OpenTelemetry; and where it goes.
+"""Inside a request: what five SQLAlchemy queries add with everything on, beside three peers; and where it goes.
 
 Each variant is a process of its own, because drivers are hooked for a whole process; a parent lets them work in turns,
 so that all meet the same machine, and subtracts the mean of the two bare ones of each round. CPU of the whole process,
@@ -8,11 +8,15 @@ so background threads and flushes count. Median over rounds. Run: ``python bench
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+import warnings
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pitstop
@@ -26,11 +30,11 @@ from pitstop.rollup.parts import parts_of
 from pitstop.rollup.repeated import repeated
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-BLOCK = 300  # requests between two turns
+BLOCK = 1000  # requests between two turns: what one core serves in a second, after which a worker flushes
 QUERIES = 5
-VARIANTS = ("bare 1", "bare 2", "pitstop", "opentelemetry")
+VARIANTS = ("bare 1", "bare 2", "pitstop", "opentelemetry", "ddtrace", "sentry")
 CALLS = 2000
 RUNS = 15
 
@@ -137,6 +141,8 @@ def work(framework: str, variant: str) -> None:
     if variant == "pitstop":
         folder = tempfile.mkdtemp(prefix="pitstop-bench-")
         pitstop.init(service="bench", store=f"sqlite:///{folder}/bench.db", overhead_budget=1, profile_hz=0)
+    elif variant in PEERS:
+        PEERS[variant]()
     block = service(framework, variant)
     block()
     for _ in sys.stdin:
@@ -146,6 +152,50 @@ def work(framework: str, variant: str) -> None:
         print((time.process_time_ns() - start_ns) / BLOCK / 1000, flush=True)
     if variant == "pitstop":
         print(f"dropped {RECORDER.drain().dropped}", file=sys.stderr)
+    elif variant in PEERS:
+        assert min(recorded.values()) > QUERIES, f"{variant} recorded {recorded}"
+
+
+recorded: Counter[str] = Counter(spans=0)
+"""What a peer made, so that one that silently records nothing is not called fast."""
+
+
+def ddtrace() -> None:
+    """Its tracer with every integration, its payloads encoded, and nobody who takes them."""
+    os.environ |= {
+        "DD_TRACE_AGENT_URL": "http://127.0.0.1:9",
+        "DD_INSTRUMENTATION_TELEMETRY_ENABLED": "false",
+        "DD_REMOTE_CONFIGURATION_ENABLED": "false",
+    }
+    logging.disable(logging.CRITICAL)  # it complains of the agent that is not there
+    import ddtrace as package  # noqa: PLC0415
+    from ddtrace.trace import TraceFilter, tracer  # noqa: PLC0415
+
+    class Seen(TraceFilter):
+        def process_trace(self, trace: list[Any]) -> list[Any]:
+            recorded["spans"] += len(trace)
+            return trace
+
+    tracer.configure(trace_processors=[Seen()])
+    with warnings.catch_warnings(action="ignore"):  # what it recommends instead works by an import hook only
+        package.patch_all()
+
+
+def sentry() -> None:
+    """Its SDK with every request traced, its envelopes encoded, and nobody who takes them."""
+    import sentry_sdk  # noqa: PLC0415
+    from sentry_sdk.transport import Transport  # noqa: PLC0415
+
+    class Encoding(Transport):
+        def capture_envelope(self, envelope: Any) -> None:
+            envelope.serialize()
+            transaction = envelope.get_transaction_event()
+            recorded["spans"] += len(transaction["spans"]) if transaction else 0
+
+    sentry_sdk.init(dsn="http://key@127.0.0.1:9/1", traces_sample_rate=1.0, transport=Encoding)
+
+
+PEERS: Mapping[str, Callable[[], None]] = {"ddtrace": ddtrace, "sentry": sentry}
 
 
 def compare(framework: str, rounds: int) -> None:
@@ -170,7 +220,7 @@ def compare(framework: str, rounds: int) -> None:
     added = {name: statistics.median(x - b for x, b in zip(of, bare, strict=True)) for name, of in taken.items()}
     print(f"\n{framework}, {QUERIES} SQLAlchemy queries: bare {statistics.median(bare):.0f} µs")
     for name, us in added.items():
-        ratio = f"{us / added['pitstop']:7.1f} × ours" if name == "opentelemetry" else ""
+        ratio = "" if name == "pitstop" or name.startswith("bare") else f"{us / added['pitstop']:7.1f} × ours"
         print(f"  {name:<42} {us:+8.2f} µs {ratio}")
 
 
@@ -247,7 +297,7 @@ def main() -> None:
     if len(sys.argv) > 2:
         work(sys.argv[1], sys.argv[2])
         return
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 30
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 12
     for framework in ("FastAPI", "Flask"):
         compare(framework, rounds)
     pieces()
