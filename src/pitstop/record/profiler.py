@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from pitstop.record.owners import find_foreign
 from pitstop.record.sampler import CPU_CLOCKS, Sampler
-from pitstop.record.stacks import forget
+from pitstop.record.stacks import forget, undisturbed
 from pitstop.record.tally import Tally
 from pitstop.record.watch import Watch
 
@@ -242,7 +242,7 @@ class Profiler:
 def _real_ident() -> int:
     """The id of this thread as `sys._current_frames` has it, also where gevent has replaced `get_ident`."""
     here = sys._getframe()  # noqa: SLF001
-    for ident, frame in sys._current_frames().items():  # noqa: SLF001
+    for ident, frame in undisturbed(sys._current_frames).items():  # noqa: SLF001
         if frame is here:
             return ident
     return 0

@@ -15,7 +15,7 @@ import time
 from typing import TYPE_CHECKING
 
 from pitstop.record.owners import owner_of, running_task_of
-from pitstop.record.stacks import Stack, frames_of, stack_of
+from pitstop.record.stacks import Stack, frames_of, stack_of, undisturbed
 from pitstop.record.tally import CPU, WALL
 
 if TYPE_CHECKING:
@@ -76,8 +76,11 @@ class Sampler:
         self.known_ids: dict[int, int] = {}  # the kernel's, where that of `threading` is none or, after a fork, wrong
         self._beat = beat
 
-    def look(self, elapsed_ns: int) -> list[Sample]:  # noqa: C901  a call for each thread costs as much as the rest
+    def look(self, elapsed_ns: int) -> list[Sample]:
         """Every thread's stack, for the time since the last look; `doubtful` then has those to look at once more."""
+        return undisturbed(lambda: self._look(elapsed_ns))
+
+    def _look(self, elapsed_ns: int) -> list[Sample]:  # noqa: C901  a call for each thread costs as much as the rest
         threading = sys.modules.get("threading")
         named = threading._active if threading is not None else {}  # noqa: SLF001  `enumerate` waits for a lock
         samples: list[Sample] = []

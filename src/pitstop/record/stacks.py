@@ -2,19 +2,29 @@
 
 A frame is ``function (file:line)``, the line being the one that runs; frames are joined by ``;``, outermost first.
 Nothing of a frame is held: an object of the host's must not live longer because it was looked at.
+
+Before CPython 3.12 a collection may begin wherever an object is made, and so in the middle of asking a thread for its
+frames. What runs in a collection (callbacks, finalizers) lets that thread go on, the frame that was being read ends,
+and the interpreter reads freed memory: wrong objects, then a crash. From 3.12 on collections wait for the next
+instruction (What's New In Python 3.12, "Other Language Changes"). So `undisturbed` keeps them away before.
 """
 
 from __future__ import annotations
 
+import gc
 import os
+import sys
 from operator import attrgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from pitstop.record.caller import OWN, function_name, shown
 from pitstop.record.owners import OWNERS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import CodeType, FrameType
+
+T = TypeVar("T")
 
 CAPACITY = 10_000  # stacks and lines remembered; beyond it all are put together anew
 DEEPEST = 1000  # frames looked at, innermost first
@@ -81,6 +91,38 @@ class Stack:
 
 _stacks: dict[tuple[int, ...], Stack] = {}
 _labels: dict[tuple[int, int], tuple[str, CodeType]] = {}
+
+
+_paused = False  # by us, for as long as frames of other threads are read
+
+
+def undisturbed(read: Callable[[], T]) -> T:
+    """What `read` answers, without a collection meanwhile where one could make reading frames of other threads crash.
+
+    A host that calls ``gc.disable()`` from another thread in just these microseconds finds it undone; one that was
+    disabled before is left so.
+    """
+    global _paused  # noqa: PLW0603  for the child of a fork in another thread
+    if sys.version_info >= (3, 12) or not gc.isenabled():
+        return read()
+    _paused = True
+    gc.disable()
+    try:
+        return read()
+    finally:
+        gc.enable()
+        _paused = False
+
+
+def _after_fork() -> None:
+    global _paused  # noqa: PLW0603
+    if _paused:  # by a thread that the child does not have
+        _paused = False
+        gc.enable()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def frames_of(frame: FrameType | None) -> list[FrameType]:

@@ -1,18 +1,30 @@
 from __future__ import annotations
 
+import gc
+import os
 import sys
 import threading
-from typing import TYPE_CHECKING
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pitstop.record import stacks
 from pitstop.record.caller import shown
-from pitstop.record.stacks import DEEPEST, LEFT_OUT, SHOWN_INNER, SHOWN_OUTER, Stack, frames_of, label, stack_of
-
-if TYPE_CHECKING:
-    import pytest
+from pitstop.record.profiler import _real_ident
+from pitstop.record.sampler import Sampler
+from pitstop.record.stacks import (
+    DEEPEST,
+    LEFT_OUT,
+    SHOWN_INNER,
+    SHOWN_OUTER,
+    Stack,
+    frames_of,
+    label,
+    stack_of,
+    undisturbed,
+)
 
 HERE = shown(__file__)
 
@@ -88,3 +100,49 @@ def test_names_never_break_the_fold(name: str) -> None:
     text = label(code, 0)
     assert ";" not in text
     assert "\n" not in text
+
+
+EARLY = pytest.mark.skipif(sys.version_info >= (3, 12), reason="collections wait for the next instruction")
+
+
+@EARLY
+def test_no_collection_runs_while_other_threads_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would let them go on, and the frame that is being read ends: CPython 3.11 crashes within seconds."""
+    collecting, read = [], sys._current_frames
+
+    def frames() -> Any:
+        collecting.append(gc.isenabled())
+        return read()
+
+    monkeypatch.setattr(sys, "_current_frames", frames)
+    Sampler(None).look(20_000_000)
+    _real_ident()
+    assert collecting == [False, False]
+    assert gc.isenabled()
+
+
+def test_collections_stay_off_where_the_host_wants_them_off() -> None:
+    gc.disable()
+    try:
+        assert undisturbed(gc.isenabled) is False
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
+
+
+@EARLY
+def test_the_child_of_a_fork_meanwhile_collects() -> None:
+    inward, outward = os.pipe()
+
+    def fork() -> int:
+        assert not gc.isenabled()
+        child = os.fork()
+        if not child:
+            os.write(outward, b"on" if gc.isenabled() else b"off")
+            os._exit(0)
+        return child
+
+    child = undisturbed(fork)
+    os.waitpid(child, 0)
+    assert os.read(inward, 10) == b"on"
+    assert gc.isenabled()
