@@ -79,6 +79,9 @@ def test_questions_that_nobody_answers_are_counted_and_have_an_end() -> None:
             resolved("slow.example", 80, Allowed(), hanging, 0.001)
     finally:
         released.set()
+        for thread in threading.enumerate():  # the next test asks, too
+            if thread.name == "pitstop-resolver":
+                thread.join(10)
 
 
 @pytest.mark.parametrize(
