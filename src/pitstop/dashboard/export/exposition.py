@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _FAST = 1  # of the levels: a tenth of the bytes for a hundredth of the time of making them
 _GZIP = 31  # zlib's name for its format with the largest window
+_PIECE_BYTES = 1 << 16
 PATIENCE_S = 5.0  # of who waits for another one's; Prometheus gives up after ten
 KEPT_S = 1.0  # several Prometheus servers, or one that retries, cost what one does
 _log = logging.getLogger("pitstop")
@@ -76,7 +77,11 @@ class Exposition:
 
     def body(self, content_type: str) -> bytes:
         """The exposition in the form of `content_type`, one of WRITERS. Raises StoreError."""
-        return zlib.decompress(self.packed(content_type), _GZIP)
+        return b"".join(self.pieces(content_type))
+
+    def pieces(self, content_type: str) -> Iterator[bytes]:
+        """The same in pieces, so that the whole of it is never in memory. Raises StoreError before the first."""
+        return _unpacked(self.packed(content_type))
 
     def packed(self, content_type: str) -> bytes:
         """The same, compressed with gzip: as it is made, so that the whole of it is never in memory.
@@ -138,6 +143,14 @@ def _packed(pieces: Iterator[str] | Iterator[bytes]) -> tuple[bytes, int, int]:
         out.append(packing.compress(data))
     out.append(packing.flush())
     return b"".join(out), size_bytes, lines
+
+
+def _unpacked(packed: bytes) -> Iterator[bytes]:
+    unpacking = zlib.decompressobj(_GZIP)
+    while packed:
+        yield unpacking.decompress(packed, _PIECE_BYTES)
+        packed = unpacking.unconsumed_tail
+    yield unpacking.flush()
 
 
 def _once_each(family: Family) -> Family:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from fastapi import APIRouter
 from starlette.requests import Request  # noqa: TC002  FastAPI reads the annotations
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from pitstop.dashboard.access import api_reader
 from pitstop.dashboard.desk import desk_of
@@ -31,7 +31,7 @@ def metrics(request: Request) -> Response:
     headers = {"content-type": content_type, "vary": "Accept, Accept-Encoding"}
     if "gzip" in request.headers.get("accept-encoding", ""):
         return Response(exposition.packed(content_type), headers={**headers, "content-encoding": "gzip"})
-    return Response(exposition.body(content_type), headers=headers)
+    return StreamingResponse(exposition.pieces(content_type), headers=headers)
 
 
 def from_this_machine(request: Request) -> bool:

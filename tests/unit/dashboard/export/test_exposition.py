@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from pitstop.dashboard import Keyring, create_app
 from pitstop.dashboard.export import exposition as module
-from pitstop.dashboard.export.exposition import Exposition
+from pitstop.dashboard.export.exposition import Exposition, _unpacked
 from pitstop.dashboard.export.families.database import summary
 from pitstop.dashboard.export.family import GAUGE, Family
 from pitstop.dashboard.export.grafana import dashboards
@@ -392,3 +392,11 @@ def test_other_threads_go_on_while_ten_thousand_series_are_written(
     # the interpreter switches threads every few milliseconds: nobody waits for as long as the writing takes
     assert len(waits) > 5
     assert sorted(waits)[len(waits) // 2] < max(10 * sys.getswitchinterval(), took / 5)
+
+
+@pytest.mark.parametrize("size_bytes", [0, 1, 65_536, 65_537, 3_000_000])
+def test_what_is_sent_in_pieces_is_the_whole(size_bytes: int) -> None:
+    whole = bytes(i * i % 251 for i in range(size_bytes))
+    pieces = list(_unpacked(gzip.compress(whole, 1)))
+    assert b"".join(pieces) == whole
+    assert max(map(len, pieces)) <= 65_536
