@@ -241,8 +241,12 @@ class Profiler:
 
 def _real_ident() -> int:
     """The id of this thread as `sys._current_frames` has it, also where gevent has replaced `get_ident`."""
-    here = sys._getframe()  # noqa: SLF001
-    for ident, frame in undisturbed(sys._current_frames).items():  # noqa: SLF001
-        if frame is here:
-            return ident
-    return 0
+
+    def read() -> int:
+        here = sys._getframe()  # noqa: SLF001
+        for ident, frame in sys._current_frames().items():  # noqa: SLF001
+            if frame is here:
+                return ident
+        return 0
+
+    return undisturbed(read)

@@ -146,3 +146,7 @@ def test_the_child_of_a_fork_meanwhile_collects() -> None:
     os.waitpid(child, 0)
     assert os.read(inward, 10) == b"on"
     assert gc.isenabled()
+
+
+def test_the_profiler_knows_its_own_thread() -> None:
+    assert _real_ident() == threading.get_ident()
