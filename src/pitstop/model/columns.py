@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, MutableSequence, Sequence
+    from collections.abc import Iterable, Iterator, MutableSequence, Sequence
+    from typing import Any, Self
 
     from pitstop.model.series import Series
 
@@ -23,6 +24,19 @@ class _Columns:
     def columns(self) -> Iterator[Sequence[object]]:
         """Every column, in the order of their names in the class."""
         return (getattr(self, name) for name in self.__slots__)
+
+    def extend(self, more: Self) -> None:
+        """Add every row of `more`."""
+        for name in self.__slots__:
+            getattr(self, name).extend(getattr(more, name))
+
+    def chosen(self, rows: Iterable[int]) -> Self:
+        """The rows of those numbers, in that order."""
+        wanted, out = list(rows), type(self)()
+        for name in self.__slots__:
+            column: Sequence[Any] = getattr(self, name)
+            getattr(out, name).extend([column[row] for row in wanted])
+        return out
 
     def __len__(self) -> int:
         return len(next(self.columns()))

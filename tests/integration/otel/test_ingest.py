@@ -131,6 +131,22 @@ def test_the_parts_of_a_trace_find_one_another_by_the_senders_own_ids(receiver: 
     assert [f"{span.span_id:016x}" for span in spans] == [called]
 
 
+def test_two_services_that_begin_in_the_same_moment_of_a_trace_keep_their_own_ids(receiver: Receiver) -> None:
+    both = _request()
+    caller = both["resourceSpans"][0]
+    called = json.loads(json.dumps(caller))
+    called["resource"]["attributes"][0]["value"]["stringValue"] = "other"
+    called["scopeSpans"][0]["spans"][0] |= {"spanId": "00000000000000aa", "parentSpanId": "b7ad6b7169203331"}
+    both["resourceSpans"].append(called)
+    httpx.post(f"{receiver.url}/v1/traces", json=both, headers=receiver.headers).raise_for_status()
+    receiver.writer.flush()
+    parts = receiver.store.trace(caller["scopeSpans"][0]["spans"][0]["traceId"])
+    assert dict(zip(parts.service, parts.span_id, strict=True)) == {
+        "json": "b7ad6b7169203331",
+        "other": "00000000000000aa",
+    }
+
+
 def test_nothing_that_a_user_sent_is_stored(receiver: Receiver, tmp_path: Any) -> None:
     exporter = OTLPSpanExporter(f"{receiver.url}/v1/traces", headers=receiver.headers)
     provider = TracerProvider(resource=RESOURCE)

@@ -30,6 +30,7 @@ class Assembled(NamedTuple):
     """A root's record; `ids` gives the spans' own ids by start, the root's under its start, too."""
 
     source: Source
+    trace_id: str
     record: Fields
     ids: Mapping[int, int]
     attributes: Mapping[str, object]
@@ -106,7 +107,7 @@ def _record(source: Source, root: Incoming, below: dict[int, list[Incoming]]) ->
         "", kind, name, "", outcome, root.start_ns, root.end_ns, nbytes, 1, children or None, attrs,
         (root.trace_id, header), _failure(root, name),
     )  # fmt: skip
-    return Assembled(source, record, ids, root.attributes)
+    return Assembled(source, root.trace_id, record, ids, root.attributes)
 
 
 def _meaning(span: Incoming, *, root: bool) -> tuple[str, str, str, int, Mapping[str, object] | None]:

@@ -173,9 +173,9 @@ class Writer:
     def _histogram(self, source: Source, service: _Service, point: Point) -> None:
         told = point.attributes
         nbytes = 0
-        key = ("", METRIC, point.name, "", "")
+        series = Series(source.service, "", METRIC, point.name, "", "")
         if source.ours and "pitstop.kind" in told:
-            key = tuple(str(told.get(f"pitstop.{field}", "")) for field in Series._fields[1:])  # type: ignore[assignment]
+            series = Series(source.service, *(str(told.get(f"pitstop.{field}", "")) for field in Series._fields[1:]))
             size = told.get("pitstop.bytes")
             nbytes = size if isinstance(size, int) and 0 <= size < 1 << 53 else 0
         count = sum(point.positions.values())
@@ -185,7 +185,7 @@ class Writer:
         least, most = value_ns(min(point.positions)), value_ns(max(point.positions))
         rollups = self._rollups
         rollups.ts.append(point.ts)
-        rollups.series.append(Series(source.service, *service.fold.cap.admit(key, count)))
+        rollups.series.append(Series(source.service, *service.fold.cap.admit(series[1:], count)))
         rollups.count.append(count)
         rollups.sum_ns.append(min(total_ns, (1 << 62) - 1))
         rollups.min_ns.append(point.min_ns if point.min_ns >= 0 else round(least))
@@ -195,11 +195,11 @@ class Writer:
 
     def _fold(self, *, everything: bool) -> None:
         """What is due goes into the folds, second by second, and is looked at for traces."""
-        ids: dict[tuple[str, int], Mapping[int, int]] = {}
+        ids: dict[tuple[str, str, int], Mapping[int, int]] = {}
         by_second: dict[tuple[str, int], list[Any]] = {}
         for assembled in self._assembler.due(self._now_s(), everything=everything):
             record = assembled.record
-            ids[record[11][0], record[5]] = assembled.ids  # type: ignore[index]  # assembled ones have a caller
+            ids[assembled.source.service, assembled.trace_id, record[5]] = assembled.ids
             if assembled.source.ours:
                 self._keep_as_told(assembled)
             else:
@@ -211,8 +211,8 @@ class Writer:
         for keeper in keepers:
             traces, errors = keeper.take()
             _with_own_ids(traces, ids)
-            _extend(self._traces, traces)
-            _extend(self._errors, errors)
+            self._traces.extend(traces)
+            self._errors.extend(errors)
 
     def _keep_as_told(self, assembled: Assembled) -> None:
         """A trace that another Pitstop has chosen; its metrics have counted the request."""
@@ -226,7 +226,7 @@ class Writer:
 
     def _batch(self) -> None:
         for service in self._services.values():
-            _extend(self._rollups, service.fold.take())
+            self._rollups.extend(service.fold.take())
         parts = self._rollups, self._samples, self._traces, self._errors
         if not any(map(len, parts)):
             return
@@ -258,15 +258,11 @@ class Writer:
                 _log.exception("pitstop: writing what was sent here failed and goes on")
 
 
-def _extend(into: Any, more: Any) -> None:
-    for name in into.__slots__:
-        getattr(into, name).extend(getattr(more, name))
-
-
-def _with_own_ids(traces: Traces, ids: Mapping[tuple[str, int], Mapping[int, int]]) -> None:
+def _with_own_ids(traces: Traces, ids: Mapping[tuple[str, str, int], Mapping[int, int]]) -> None:
     """The ids that the senders gave their spans, so that one service's part of a trace is found from another's."""
-    for i, (trace_id, start_ns, body) in enumerate(zip(traces.trace_id, traces.start_ns, traces.body, strict=True)):
-        own: Mapping[int, int] = ids.get((trace_id, start_ns), {})
+    rows = zip(traces.service, traces.trace_id, traces.start_ns, traces.body, strict=True)
+    for i, (service, trace_id, start_ns, body) in enumerate(rows):
+        own: Mapping[int, int] = ids.get((service, trace_id, start_ns), {})
         if own:
             traces.span_id[i] = f"{own[start_ns]:016x}"
             spans: Iterable[Any] = decode_spans(body)
