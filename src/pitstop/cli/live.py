@@ -73,9 +73,7 @@ def _known(pid: int | None, service: str | None) -> list[Target]:
 
 def _add(out: Profiles, found: Profiles, mode: str, route: str | None) -> None:
     chosen = [at for at, one in enumerate(found.mode) if one == mode and route in {None, found.route[at]}]
-    for column in Profiles.__slots__:
-        values = getattr(found, column)
-        getattr(out, column).extend(values[at] for at in chosen)
+    out.extend(found.chosen(chosen))
 
 
 def _say(asked: dict[Target, str], waited_s: float, seconds: float) -> None:

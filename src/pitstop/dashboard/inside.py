@@ -11,13 +11,13 @@ from pitstop.analyze.stats import numbered_by, sums
 from pitstop.analyze.trend import steps
 from pitstop.dashboard.view import WEEK_S
 from pitstop.model import Match, NotFoundError
-from pitstop.model.columns import Profiles
 from pitstop.model.series import DB, ERROR, HTTP, PART
 from pitstop.model.trace import FAILED, TraceMatch
 
 if TYPE_CHECKING:
     from pitstop.dashboard.view import View
     from pitstop.model import Rollups, Store, Window
+    from pitstop.model.columns import Profiles
 
 MOST_TRACES = 200  # rows of the list; the address narrows it further
 TRACES_OF_ONE = 10  # on the page of a route, statement or error
@@ -237,11 +237,7 @@ def against_window(view: View, against: str) -> Window | None:
 
 
 def _of_route(found: Profiles, route: str) -> Profiles:
-    chosen = Profiles()
-    kept = [i for i, name in enumerate(found.route) if name == route]
-    for column in Profiles.__slots__:
-        getattr(chosen, column).extend(getattr(found, column)[i] for i in kept)
-    return chosen
+    return found.chosen(i for i, name in enumerate(found.route) if name == route)
 
 
 def route(store: Store, view: View, name: str) -> RouteInside:

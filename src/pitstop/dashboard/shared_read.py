@@ -69,11 +69,7 @@ class SharedRead:
         if names is None:
             return self._answering(rows)
         wanted = set(names)
-        kept = [i for i, series in enumerate(rows.series) if series.name in wanted]
-        chosen = Rollups()
-        for column in Rollups.__slots__:
-            getattr(chosen, column).extend(getattr(rows, column)[i] for i in kept)
-        return self._answering(chosen)
+        return self._answering(rows.chosen(i for i, series in enumerate(rows.series) if series.name in wanted))
 
     def route_rows(self, *, parts: bool) -> list[RouteRow]:
         """Every route; with `parts`, where its time went."""

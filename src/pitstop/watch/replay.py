@@ -15,7 +15,6 @@ from pitstop.model.watching import FIRING, Replay
 from pitstop.watch.budgets import Burning, history
 from pitstop.watch.burn import burns
 from pitstop.watch.conditions import KINDS
-from pitstop.watch.conditions.course import part
 from pitstop.watch.evaluator import closest
 from pitstop.watch.gauges import Recalled
 from pitstop.watch.incidents import Looked, Open, follow
@@ -142,11 +141,10 @@ class _Sights:
         for number in range(first, -(-window.end_s // CHUNK_S)):
             if number not in chunks:
                 rows = read(Window(number * CHUNK_S, (number + 1) * CHUNK_S))
-                chunks[number] = part(rows, sorted(range(len(rows)), key=rows.ts.__getitem__))
+                chunks[number] = rows.chosen(sorted(range(len(rows)), key=rows.ts.__getitem__))
             rows = chunks[number]
             first_row, last_row = bisect_left(rows.ts, window.start_s), bisect_left(rows.ts, window.end_s)
-            for mine, more in zip(out.columns(), rows.columns(), strict=True):
-                mine.extend(more[first_row:last_row])  # type: ignore[attr-defined]
+            out.extend(rows.chosen(range(first_row, last_row)))
         return out
 
     def samples(self, window: Window, names: tuple[str, ...], step_s: int) -> Samples:
@@ -162,8 +160,7 @@ class _Sights:
                 chunks[number] = self._store.samples(piece, names=names, step_s=step_s)
             seen = chunks[number]
             first_row, last_row = bisect_left(seen.ts, window.start_s), bisect_left(seen.ts, window.end_s)
-            for mine, more in zip(out.columns(), seen.columns(), strict=True):
-                mine.extend(more[first_row:last_row])  # type: ignore[attr-defined]
+            out.extend(seen.chosen(range(first_row, last_row)))
         return out
 
 

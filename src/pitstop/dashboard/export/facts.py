@@ -226,5 +226,4 @@ def _with_histograms(rows: Rollups) -> Rollups:
     """Without rows that have none: their counts could not be told in buckets."""
     if all(rows.hist):
         return rows
-    chosen = [at for at, hist in enumerate(rows.hist) if hist]
-    return Rollups(**{name: [getattr(rows, name)[at] for at in chosen] for name in Rollups.__slots__})
+    return rows.chosen(at for at, hist in enumerate(rows.hist) if hist)

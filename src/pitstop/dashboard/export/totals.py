@@ -218,7 +218,8 @@ class Totals:
         """Kept totals and what came since."""
         out = dict(self._rows)
         for kind in {series.kind for series in tail}:
-            out[kind] = _concatenated(out.get(kind, Rollups()), Rollups())
+            out[kind] = Rollups()
+            out[kind].extend(self._rows.get(kind, Rollups()))  # the kept ones stay as they are
         for series, total in tail.items():
             _append(out[series.kind], series, total)
         return out
@@ -251,7 +252,9 @@ def _added(kept: Mapping[Series, Total], rows: Rollups) -> dict[Series, Total]:
     np.maximum.at(seen, groups, np.array(rows.ts, dtype=np.int64))
     old = [at for at, series in enumerate(names) if series in kept]
     before = rows_of({names[at]: kept[names[at]] for at in old})
-    both = _concatenated(rows, before)
+    both = Rollups()
+    both.extend(rows)
+    both.extend(before)
     groups = np.concatenate([groups, np.array(old, dtype=np.int64)])
     added = sums(both, groups, len(names), failed=False)
     hists: Iterator[bytes] = (
@@ -283,7 +286,3 @@ def _append(rows: Rollups, series: Series, total: Total) -> None:
     rows.max_ns.append(0)
     rows.nbytes.append(total.nbytes)
     rows.hist.append(total.hist)
-
-
-def _concatenated(first: Rollups, second: Rollups) -> Rollups:
-    return Rollups(**{name: [*getattr(first, name), *getattr(second, name)] for name in Rollups.__slots__})

@@ -8,10 +8,9 @@ import numpy as np
 
 from pitstop.analyze.stats import NOISE_Z, Stats, numbered_by, stats_by_group
 from pitstop.analyze.trend import placed, steps
-from pitstop.model import Rollups
 
 if TYPE_CHECKING:
-    from pitstop.model import Series, Window
+    from pitstop.model import Rollups, Series, Window
     from pitstop.watch.rules import Rule
 
 Labels = tuple[tuple[str, str], ...]
@@ -45,17 +44,9 @@ def courses(rule: Rule, rows: Rollups, window: Window, step_s: int) -> dict[Labe
         if labels is None:
             continue
         # one set after the other: counts of all sets and steps at once would take 8 kB each
-        mine = part(rows, np.flatnonzero(groups == number).tolist()) if len(names) > 1 else rows
+        mine = rows.chosen(np.flatnonzero(groups == number).tolist()) if len(names) > 1 else rows
         found = stats_by_group(mine, placed(mine, window, step_s), len(ts), step_s)
         out[labels] = [(at, stats) for at, stats in zip(ts, found, strict=True) if stats.requests]
-    return out
-
-
-def part(rows: Rollups, chosen: list[int]) -> Rollups:
-    """Some of the rows."""
-    out = Rollups()
-    for mine, column in zip(out.columns(), rows.columns(), strict=True):
-        mine.extend([column[i] for i in chosen])  # type: ignore[attr-defined]
     return out
 
 
