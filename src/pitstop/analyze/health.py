@@ -18,15 +18,17 @@ if TYPE_CHECKING:
     from pitstop.analyze.overview import Overview
     from pitstop.model import Store, Window
 
+Letter = Literal["A+", "A", "B+", "B", "C+", "C", "D", "F", "–"]
+
 LATENCY_WEIGHT = 0.40  # R23
 CACHE_WEIGHT = 0.30  # R23
 ERRORS_WEIGHT = 0.30  # R23
-LETTERS = (("A+", 95), ("A", 90), ("B+", 85), ("B", 80), ("C+", 75), ("C", 70), ("D", 60))  # R23; F below
+LETTERS: tuple[tuple[Letter, float], ...] = (
+    ("A+", 95), ("A", 90), ("B+", 85), ("B", 80), ("C+", 75), ("C", 70), ("D", 60),
+)  # fmt: skip  # R23; F below
 LATENCY_CURVE = ((WARNING_FROM_S, 100.0), (SLOW_FROM_S, 70.0), (CRITICAL_FROM_S, 30.0))  # R23; s, score
 ERRORS_CURVE = ((0.001, 100.0), (0.01, 70.0), (0.05, 0.0))
 """Ratio, score: full up to the objective of R34 (0.1 %), nothing from 5 % on; docs/analysis.md has the reasons."""
-
-Letter = Literal["A+", "A", "B+", "B", "C+", "C", "D", "F", "–"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,7 @@ def letter(score: float) -> Letter:
     """The letter of a score, taken from the unrounded score."""
     for name, least in LETTERS:
         if score >= least:
-            return name  # type: ignore[return-value]  # the table holds nothing else
+            return name
     return "F"
 
 

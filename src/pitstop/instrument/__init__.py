@@ -6,6 +6,7 @@ The package is callable: ``app = pitstop.instrument(app)`` is `pitstop.instrumen
 from __future__ import annotations
 
 import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-class _CallablePackage(type(sys)):  # type: ignore[misc]  # a module's class may be a subclass of its own: Python's data model, 3.3.2.1
+class _CallablePackage(ModuleType):  # Python's data model, 3.3.2.1: a module's class may be a subclass of its own
     def __call__(self, app: A, recorder: Recorder | None = None, *, exclude: tuple[str, ...] | None = None) -> A:
         from pitstop.instrument import auto  # noqa: PLC0415
 

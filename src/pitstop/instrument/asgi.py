@@ -174,12 +174,12 @@ class _Request(Operation):
     __init__ = object.__init__  # no frame of its own
 
     @property
-    def traceparent(self) -> bytes | None:  # type: ignore[override]  # looked up by those few who ask
+    def traceparent(self) -> bytes | None:  # type: ignore[override]  # read only: looked up when asked, nobody sets a request's
         """The caller's header, as it came."""
         return next((value for name, value in self.scope["headers"] if name == b"traceparent"), None)
 
     @property
-    def host(self) -> str:  # type: ignore[override]  # looked up by those few who ask
+    def host(self) -> str:  # type: ignore[override]  # read only: looked up when asked, nobody sets a request's
         """The caller's Host header."""
         return next((value for name, value in self.scope["headers"] if name == b"host"), b"").decode("latin-1")
 

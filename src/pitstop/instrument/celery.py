@@ -79,7 +79,7 @@ POINTS = (("Celery", "send_task", _send_task),)
 
 def attach(module: Any) -> None:
     """Record what ``celery.app.base`` sends, and what runs here."""
-    from celery import signals  # type: ignore[import-untyped]  # noqa: PLC0415  the host has it; it ships no types
+    from celery import signals  # noqa: PLC0415  the host has it
 
     replacing.attach(module, POINTS)
     signals.task_prerun.connect(_begin, weak=False, dispatch_uid=_UID)

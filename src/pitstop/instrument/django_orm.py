@@ -63,7 +63,7 @@ def _exit(leave: Any) -> Any:
 
 def _connection(atomic: Any) -> Any:
     try:
-        from django.db import transaction  # type: ignore[import-untyped]  # noqa: PLC0415  it is there
+        from django.db import transaction  # noqa: PLC0415  the host has it
 
         return transaction.get_connection(atomic.using)
     except Exception:  # noqa: BLE001  Django's own call will tell

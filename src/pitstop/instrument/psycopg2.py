@@ -29,7 +29,7 @@ _classes: dict[Any, Any] = {}  # of the host and their recorded subclasses
 def recorded_cursor(kind: Any) -> Any:
     """The recorded subclass of a cursor class; of psycopg2's own for None."""
     if kind is None:
-        import psycopg2.extensions  # type: ignore[import-untyped,unused-ignore]  # noqa: PLC0415  it is there
+        import psycopg2.extensions  # noqa: PLC0415  the host has it
 
         kind = psycopg2.extensions.cursor
     return _recorded(kind, _recorded_cursor)
@@ -115,7 +115,7 @@ def _recorded_cursor(kind: Any) -> Any:  # noqa: C901  its methods are short
 
 
 def _recorded_connection(kind: Any) -> Any:
-    class Recorded(kind):  # type: ignore[misc]
+    class Recorded(kind):  # type: ignore[misc]  # whichever class the host uses
         def cursor(self, *args: Any, **kwargs: Any) -> Any:
             if len(args) > 1:  # name, cursor_factory
                 args = (args[0], recorded_cursor(args[1] or self.cursor_factory), *args[2:])

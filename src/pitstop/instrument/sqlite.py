@@ -159,7 +159,7 @@ def recorded_connection(kind: Any) -> Any:
 def _recorded_connection(kind: Any) -> Any:  # noqa: C901
     cursor, usual = kind.cursor, recorded_cursor(sqlite3.Cursor)
 
-    class Recorded(kind):  # type: ignore[misc]
+    class Recorded(kind):  # type: ignore[misc]  # whichever class the host uses
         def cursor(self, factory: Any = None) -> Any:
             if factory is None:
                 return cursor(self, usual)

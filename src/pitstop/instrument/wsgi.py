@@ -147,13 +147,13 @@ class _Request(Operation):
     __init__ = object.__init__  # no frame of its own
 
     @property
-    def traceparent(self) -> bytes | None:  # type: ignore[override]  # looked up by those few who ask
+    def traceparent(self) -> bytes | None:  # type: ignore[override]  # read only: looked up when asked, nobody sets a request's
         """The caller's header, as it came."""
         header = self.environ.get("HTTP_TRACEPARENT")
         return None if header is None else header.encode("latin-1", "replace")
 
     @property
-    def host(self) -> str:  # type: ignore[override]  # looked up by those few who ask
+    def host(self) -> str:  # type: ignore[override]  # read only: looked up when asked, nobody sets a request's
         """The caller's Host header."""
         return str(self.environ.get("HTTP_HOST", ""))
 

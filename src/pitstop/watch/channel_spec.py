@@ -168,7 +168,7 @@ def _flag(value: object, where: str) -> bool:
 
 def _timeout_s(value: object, where: str) -> float:
     try:
-        wait_s = float(parse_duration_s(value)) if isinstance(value, str) else float(value)  # type: ignore[arg-type]
+        wait_s = float(parse_duration_s(value)) if isinstance(value, str) else float(value)  # type: ignore[arg-type]  # whatever is no number is refused below
     except (TypeError, ValueError):
         wait_s = 0.0
     if isinstance(value, bool) or not 0.1 <= wait_s <= MOST_TIMEOUT_S:  # noqa: PLR2004  no provider is quicker

@@ -54,4 +54,4 @@ def narrowed(rule: Rule, labels: Mapping[str, str]) -> Rule:
     exactly = {name: (glob.escape(labels[name]),) for name in ("service", "tenant", "outcome") if name in labels}
     if "route" in labels:
         exactly["routes"] = (glob.escape(labels["route"]),)
-    return rule._replace(**exactly)  # type: ignore[arg-type]
+    return rule._replace(**exactly)  # type: ignore[arg-type]  # its own fields, by name

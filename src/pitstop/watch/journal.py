@@ -176,4 +176,4 @@ def _update(db: sqlite3.Connection, ident: int, i: Incident, clear_since_s: floa
 def _incident(row: Sequence[object]) -> Incident:
     values = list(row)
     values[5] = json.loads(str(values[5]))
-    return Incident(*values)  # type: ignore[arg-type]
+    return Incident(*values)  # type: ignore[arg-type]  # the columns are its fields, in their order

@@ -127,10 +127,10 @@ def read_rulebook(text: str, source: str) -> Rulebook:
     except SettingError as error:
         problems.append(Problem("group", "group", source, "", str(error)))
     return Rulebook(
-        rules=tuple(found["rule"]),  # type: ignore[arg-type]
-        entries=(*found["slo"], *found["probe"], *found["channel"]),  # type: ignore[arg-type]
-        inhibits=tuple(found["inhibit"]),  # type: ignore[arg-type]
-        maintenances=tuple(found["maintenance"]),  # type: ignore[arg-type]
+        rules=tuple(found["rule"]),  # type: ignore[arg-type]  # each table has its own parser
+        entries=(*found["slo"], *found["probe"], *found["channel"]),  # type: ignore[arg-type]  # each table has its own parser
+        inhibits=tuple(found["inhibit"]),  # type: ignore[arg-type]  # each table has its own parser
+        maintenances=tuple(found["maintenance"]),  # type: ignore[arg-type]  # each table has its own parser
         grouping=grouping,
         defaults=defaults,
         problems=tuple(problems),

@@ -110,7 +110,7 @@ def parse_rule(table: Mapping[str, object], source: str) -> Rule:
     _check(where, kind, given)
     own = {key: value for key, value in given.items() if key in _OF_KINDS}
     rest = {_FIELDS.get(key, key): value for key, value in given.items() if key not in _OF_KINDS}
-    return Rule(**{**rest, "wanted": own, "source": source, "text": table_text("rule", table)})  # type: ignore[arg-type]
+    return Rule(**{**rest, "wanted": own, "source": source, "text": table_text("rule", table)})  # type: ignore[arg-type]  # parsed field by field
 
 
 def checked_name(table: Mapping[str, object], what: str) -> str:

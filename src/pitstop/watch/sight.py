@@ -104,7 +104,7 @@ class Sight:
         """What `ask` answers, asked once a moment."""
         if key not in self._read:
             self._read[key] = ask()
-        return self._read[key]  # type: ignore[return-value]
+        return self._read[key]  # type: ignore[return-value]  # of this key
 
     def keep(self, key: Hashable, ask: Callable[[], T], most: int = 1024) -> T:
         """What `ask` answers, kept beyond the moment: the key says what it depends on."""
@@ -112,4 +112,4 @@ class Sight:
             while len(self._kept) >= most:
                 self._kept.pop(next(iter(self._kept)))
             self._kept[key] = ask()
-        return self._kept[key]  # type: ignore[return-value]
+        return self._kept[key]  # type: ignore[return-value]  # of this key

@@ -105,7 +105,8 @@ def classic(merged: GroupCounts, bounds: Sequence[int]) -> list[list[int]]:
     running = np.cumsum(merged.counts, axis=1)
     places = np.array([position_at(bound) for bound in bounds], dtype=np.int64) - merged.first
     inside = running[:, np.clip(places, 0, running.shape[1] - 1)]
-    return np.where(places < 0, 0, inside).tolist()  # type: ignore[no-any-return]  # of ints
+    counts: list[list[int]] = np.where(places < 0, 0, inside).tolist()
+    return counts
 
 
 def position_at(bound: int) -> int:

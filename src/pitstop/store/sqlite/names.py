@@ -50,7 +50,7 @@ class Names(Ids):
 
     def clear(self, generation: int) -> None:
         """Forget everything."""
-        self.__init__()  # type: ignore[misc]
+        self.__init__()  # type: ignore[misc]  # it has no subclasses
         self.generation = generation
 
 

@@ -8,10 +8,11 @@ from pitstop.analyze.overview import CACHE_HIT, CACHE_MISS
 from pitstop.model.series import CACHE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from pitstop.dashboard.export.facts import Facts
     from pitstop.dashboard.export.family import Family
+    from pitstop.model import Series
 
 _REGION = ("service_name", "tenant", "cache")
 
@@ -26,6 +27,11 @@ def families(facts: Facts) -> Iterator[Family]:
     for outcome, name in ((CACHE_HIT, "hits"), (CACHE_MISS, "misses"), ("error", "errors")):
         yield from facts.counters(
             CACHE, (*_REGION, "route"),
-            lambda s, wanted=outcome: (s.service, s.tenant, s.name, s.parent) if s.outcome == wanted else None,  # type: ignore[misc]  # a default
+            _with(outcome),
             (f"pitstop_cache_{name}", f"Cache calls that {told[outcome]}.", "", lambda sums: sums.events),
         )  # fmt: skip
+
+
+def _with(outcome: str) -> Callable[[Series], tuple[str, ...] | None]:
+    """The labels of series of that outcome."""
+    return lambda s: (s.service, s.tenant, s.name, s.parent) if s.outcome == outcome else None
