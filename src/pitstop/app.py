@@ -16,6 +16,7 @@ from pitstop.instrument.runtime import RuntimeSampler
 from pitstop.model.columns import Profiles
 from pitstop.model.errors import PitstopError, SettingError, StoreError
 from pitstop.model.settings import Settings, resolve
+from pitstop.record import reports
 from pitstop.record.failure import WORDING
 from pitstop.record.governor import Governor
 from pitstop.record.recorder import RECORDER
@@ -259,6 +260,7 @@ def _keep_house(store: Store, worker: str) -> None:
 
 def _after_fork() -> None:
     RECORDER.reset_after_fork()
+    reports.reset_after_fork()
     live.reset_after_fork()
     LOOP.reset_after_fork()
     _wiring.desk = None

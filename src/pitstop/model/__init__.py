@@ -1,7 +1,7 @@
 """The words all rooms share: records, protocols, errors, clock, settings. Imports nothing of ours."""
 
 from pitstop.model.clock import Clock, SystemClock
-from pitstop.model.columns import Batch, Errors, Events, Profiles, Rollups, Samples, Traces
+from pitstop.model.columns import Batch, Errors, Events, Profiles, Reports, Rollups, Samples, Traces
 from pitstop.model.errors import (
     EgressError,
     EgressRefusedError,
@@ -33,6 +33,7 @@ __all__ = [
     "NotFoundError",
     "PitstopError",
     "Profiles",
+    "Reports",
     "Rollups",
     "Samples",
     "Series",

@@ -199,6 +199,23 @@ class Profiles(_Columns):
         self.weight_ns: list[int] = []
 
 
+class Reports(_Columns):
+    """What parts of a process say of themselves (`pitstop.record.reports`): the newest of each worker, kind and name.
+
+    `ts` Unix seconds; `body` a JSON object as text, without values of the host's data.
+    """
+
+    __slots__ = ("body", "kind", "name", "service", "ts", "worker")
+
+    def __init__(self) -> None:
+        self.ts: list[int] = []
+        self.service: list[str] = []
+        self.worker: list[str] = []
+        self.kind: list[str] = []
+        self.name: list[str] = []
+        self.body: list[str] = []
+
+
 class Batch:
     """What one worker writes at once: all of it or nothing. Not changed once it is made.
 
@@ -206,9 +223,9 @@ class Batch:
     same `seq` and the same bytes, and a store that has it already ignores it.
     """
 
-    __slots__ = ("errors", "events", "profiles", "rollups", "samples", "seq", "traces", "worker")
+    __slots__ = ("errors", "events", "profiles", "reports", "rollups", "samples", "seq", "traces", "worker")
 
-    def __init__(
+    def __init__(  # noqa: PLR0917  every column of a batch
         self,
         worker: str,
         seq: int,
@@ -218,6 +235,7 @@ class Batch:
         traces: Traces | None = None,
         errors: Errors | None = None,
         profiles: Profiles | None = None,
+        reports: Reports | None = None,
     ) -> None:
         self.worker = worker
         self.seq = seq
@@ -227,3 +245,4 @@ class Batch:
         self.traces = Traces() if traces is None else traces
         self.errors = Errors() if errors is None else errors
         self.profiles = Profiles() if profiles is None else profiles
+        self.reports = Reports() if reports is None else reports

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from pitstop.model.columns import Batch, Errors, Events, Profiles, Rollups, Samples, Traces
+    from pitstop.model.columns import Batch, Errors, Events, Profiles, Reports, Rollups, Samples, Traces
     from pitstop.model.series import Match
     from pitstop.model.trace import TraceMatch
     from pitstop.model.window import Window
@@ -97,6 +97,10 @@ class Store(Protocol):
         self, window: Window, *, service: str | None = None, route: str | None = None, mode: str | None = None
     ) -> Profiles:
         """Stacks sampled in `window`, added up by service, mode, route and stack; `ts` is the window's start."""
+        ...
+
+    def reports(self, window: Window, *, service: str | None = None, kind: str | None = None) -> Reports:
+        """The newest report of each worker, kind and name where it is of `window`; by kind and name, newest first."""
         ...
 
     def services(self) -> list[str]:

@@ -11,6 +11,7 @@ HTTP = "http"
 WEBSOCKET = "websocket"
 DB = "db"
 CACHE = "cache"
+REGION = "region"  # lookups in a cache of `pitstop.tune`; what they cost over a wire is of kind `cache`
 HTTP_CLIENT = "http_client"
 TASK = "task"
 STAGE = "stage"
@@ -36,7 +37,9 @@ class Series(NamedTuple):
     """The identity of one histogram over time.
 
     `http`: name ``GET /items/{item_id}`` (method and full route template), outcome the status code.
-    `db`: name the normalized statement, parent the route that ran it. `cache`: name the region, outcome hit or miss.
+    `db`: name the normalized statement, parent the route that ran it. `cache`: name the command, outcome hit or miss.
+    `region`: name the cache's region, parent the route where it is known, outcome ``hit``, ``stale``, ``miss`` or
+    ``error``; time is the lookup's, for a miss that of making the value anew, too.
     `stage`: name ``first byte`` under its route for streamed bodies, or a stage the host named.
     `counter`: name the host's; `count` is calls and `sum_ns` is 10⁹ × the amount.
     `part`: name one of PARTS, parent the route; a row's `count` is requests that spent time there, its time is theirs
