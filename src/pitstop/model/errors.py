@@ -8,7 +8,8 @@
     │   └── StoreCorruptError                  the file is no database, or a damaged one
     ├── EgressError       (ConnectionError) a call to somebody outside came to nothing
     │   └── EgressRefusedError                 it may not be made at all; trying again is of no use
-    └── NotFoundError     (LookupError)   what was asked for is not recorded
+    ├── NotFoundError     (LookupError)   what was asked for is not recorded
+    └── TaskError         (RuntimeError)  tasks cannot be run here, or one has no result
 
 A message names the value, the limit and the next step.
 """
@@ -50,3 +51,7 @@ class EgressRefusedError(EgressError):
 
 class NotFoundError(PitstopError, LookupError):
     """What was asked for by name is not recorded."""
+
+
+class TaskError(PitstopError, RuntimeError):
+    """Tasks cannot be run from here, or the result of one is asked for that has none."""
