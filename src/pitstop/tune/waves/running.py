@@ -1,7 +1,7 @@
 """One run: carries out what the schedule orders, in threads, on the loop, or where it stands.
 
 `Run.step` is all there is to it, for sync and async code alike: it takes what has ended, does what is ordered, and says
-how long to wait for more. Who waits, and how, is the only thing that differs: `pitstop.tune.waves.waves`.
+how long to wait for more. Who waits, and how, is all that differs: `pitstop.tune.waves.drivers`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from contextvars import copy_context
 from time import perf_counter_ns
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pitstop.record.operation import set_current
 from pitstop.record.owners import owned
@@ -26,10 +26,9 @@ if TYPE_CHECKING:
     from pitstop.tune.waves.result import WavesResult
     from pitstop.tune.waves.schedule import Schedule
     from pitstop.tune.waves.task import OnFailure
-    from pitstop.tune.waves.threads import Threads
 
 
-class _Call:
+class Call:
     """An attempt of a plain function, to be called once, in any thread."""
 
     __slots__ = (
@@ -44,7 +43,7 @@ class _Call:
         kwargs: dict[str, object],
         op: Operation | None,
         context: Context,
-        post: Callable[[Ended], object],
+        post: Callable[[Ended], Call | None],
     ) -> None:
         self.place = place
         self.attempt = attempt
@@ -57,10 +56,11 @@ class _Call:
         self.asked_ns = perf_counter_ns()
         self.start_ns = 0
 
-    def __call__(self) -> None:
+    def __call__(self) -> Call | None:
+        """What the thread that runs it is to call next."""
         self.begun = True
         if self.dropped:
-            return
+            return None
         self.start_ns = start_ns = perf_counter_ns()
         value: Any = None
         error: BaseException | None = None
@@ -72,44 +72,42 @@ class _Call:
             error = raised
         if self._given_up() and hasattr(value, "close") and hasattr(value, "__await__"):
             value.close()  # a coroutine that nobody is going to wait for
-        self.post(Ended(self.place, self.attempt, value, error, start_ns, perf_counter_ns()))
+        return self.post(Ended(self.place, self.attempt, value, error, start_ns, perf_counter_ns()))
 
     def _given_up(self) -> bool:
         """Whether another thread has said so meanwhile."""
         return self.dropped
 
 
-owned(_Call.__call__, "self", "_op")  # for whoever samples stacks
+owned(Call.__call__, "self", "_op")  # for whoever samples stacks
+
+
+class Driver(Protocol):
+    """Where a run is: see `pitstop.tune.waves.drivers`."""
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """Where async tasks run."""
+
+    def start(self, call: Call, *, inline: bool) -> None:
+        """Let `call` begin: in a thread, or here, when the step has been taken."""
+
+    def ended(self, ended: Ended) -> Call | None:
+        """Something has ended, in any thread; what that one is to call next."""
 
 
 class Run:
-    """`post` takes what a thread has ended, from that thread. Async tasks run on `loop`, and `post_here` takes theirs.
+    """The state of a schedule, and what it has set going. One thread at a time, always in the same context."""
 
-    For one thread, the one it was made in, and within one context.
-    """
-
-    def __init__(
-        self,
-        graph: Graph,
-        schedule: Schedule,
-        recording: Recording,
-        threads: Threads,
-        post: Callable[[Ended], object],
-        loop: asyncio.AbstractEventLoop | None = None,
-        post_here: Callable[[Ended], object] | None = None,
-    ) -> None:
+    def __init__(self, graph: Graph, schedule: Schedule, recording: Recording, driver: Driver) -> None:
         self.schedule = schedule
         self._graph = graph
         self._recording = recording
-        self._threads = threads
-        self._post = post
-        self._post_here = post_here or post
-        self._loop = loop
+        self._driver = driver
         self._start_ns = perf_counter_ns()
         self._operations: dict[int, Operation | None] = {}
-        self._calls: dict[int, _Call] = {}
+        self._calls: dict[int, Call] = {}
         self._natives: dict[int, asyncio.Task[None]] = {}
-        self._here: list[Ended] = []  # what ended where the schedule runs
 
     @property
     def finished(self) -> bool:
@@ -123,17 +121,11 @@ class Run:
         """
         if ended is not None:
             self._take(ended)
-        while True:
-            for order in self.schedule.orders(perf_counter_ns()):
-                if order.cancels:
-                    self._cancel(order)
-                else:
-                    self._start(order)
-            if not self._here:
-                break
-            here, self._here = self._here, []
-            for ended in here:  # noqa: PLR1704  the same kind of thing
-                self._take(ended)
+        for order in self.schedule.orders(perf_counter_ns()):
+            if order.cancels:
+                self._cancel(order)
+            else:
+                self._start(order)
         if self.schedule.fatal is not None and self.finished:
             raise self.schedule.fatal
         wake_ns = self.schedule.wake_ns()
@@ -171,17 +163,16 @@ class Run:
         if self._graph.native[place]:
             self._start_native(order, task.function, kwargs, context)
             return
-        post = self._here.append if task.inline else self._post
-        call = self._calls[place] = _Call(place, attempt, task.function, kwargs, op, context, post)
-        if task.inline:
-            call()
-        else:
-            self._threads.submit(call)
+        self._call(Call(place, attempt, task.function, kwargs, op, context, self._driver.ended), inline=task.inline)
+
+    def _call(self, call: Call, *, inline: bool) -> None:
+        self._calls[call.place] = call
+        self._driver.start(call, inline=inline)
 
     def _start_native(
         self, order: Order, function: Callable[..., Awaitable[Any]], kwargs: dict[str, object], context: Context
     ) -> None:
-        loop = self._loop
+        loop = self._driver.loop
         assert loop is not None
         native = self._native(order.place, order.attempt, function, kwargs)
         self._natives[order.place] = loop.create_task(native, name=self._graph.tasks[order.place].name, context=context)
@@ -199,7 +190,7 @@ class Run:
         except BaseException as raised:  # noqa: BLE001  it is the task's, and handed on
             error = raised
         self._natives.pop(place, None)
-        self._post_here(Ended(place, attempt, value, error, start_ns, perf_counter_ns()))
+        self._driver.ended(Ended(place, attempt, value, error, start_ns, perf_counter_ns()))
 
     def _take(self, ended: Ended) -> None:
         place, attempt, value, error, _, end_ns = ended
@@ -215,21 +206,18 @@ class Run:
             self._recording.end(self._operations.get(place), end_ns, error, self.schedule.ending(place))
         self.schedule.take(ended, perf_counter_ns())
 
-    def _go_on(self, call: _Call, value: Awaitable[Any]) -> None:
+    def _go_on(self, call: Call, value: Awaitable[Any]) -> None:
         """A plain function, such as a lambda, has returned something to wait for: it goes on as an async task."""
 
         async def rest() -> Any:
             return await value
 
-        if self._loop is not None:
+        if self._driver.loop is not None:
             self._start_native(Order(call.place, call.attempt, cancels=False), rest, {}, call.context)
             return
-        whole = _Call(
-            call.place, call.attempt, lambda: asyncio.run(rest()), {}, self._operations[call.place], call.context,
-            self._post,
-        )  # fmt: skip
-        self._calls[call.place] = whole
-        self._threads.submit(whole)
+        op = self._operations[call.place]
+        whole = Call(call.place, call.attempt, lambda: asyncio.run(rest()), {}, op, call.context, self._driver.ended)
+        self._call(whole, inline=False)
 
     def _cancel(self, order: Order) -> None:
         place, attempt, _ = order

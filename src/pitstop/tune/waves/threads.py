@@ -12,19 +12,26 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from typing import Self
 
 MOST = 64  # threads of a process: what waits for a database or another service, not for a core
 IDLE_S = 10.0  # before an idle thread ends: Trio's, and anyio's
 
 
+class Job(Protocol):
+    """What a thread is given to do. It must not raise."""
+
+    def __call__(self) -> Self | None:
+        """Do it; what is to be done next by the same thread."""
+
+
 class Threads:
     """Runs jobs in at most `most` threads; beyond that they wait, in order. Every method from any thread.
 
-    A job must not raise. One that is handed in by a job, while no thread is free, runs at once where it is handed in:
+    A job that is handed in by a job, while no thread is free, runs at once where it is handed in:
     were it to wait, the threads that wait for it might be all there are.
     """
 
@@ -37,7 +44,7 @@ class Threads:
         """Forget all threads, as the child of a fork has to."""
         self._lock = threading.Lock()
         self._idle: list[_Worker] = []
-        self._waiting: deque[Callable[[], object]] = deque()
+        self._waiting: deque[Job] = deque()
         self._number = 0
         self._mine = threading.local()
 
@@ -46,7 +53,7 @@ class Threads:
         """How many there are, idle ones with them."""
         return self._number
 
-    def submit(self, job: Callable[[], object]) -> None:
+    def submit(self, job: Job) -> None:
         """Run `job` in a thread, now or when one is free."""
         with self._lock:
             if self._idle:
@@ -61,7 +68,7 @@ class Threads:
                 self._number += 1
                 worker = _Worker(self, job)
         if worker is None:
-            job()
+            _do(job)
             return
         try:
             worker.start()
@@ -71,12 +78,15 @@ class Threads:
                 if self._number:
                     self._waiting.append(job)
                     return
-            job()
+            _do(job)
 
-    def next_job(self, worker: _Worker) -> Callable[[], object] | None:
-        """For a worker that has nothing to do: what waits; None, and it counts as idle."""
-        self._mine.working = True
+    def next_job(self, worker: _Worker, job: Job | None) -> Job | None:
+        """For a worker that is to do `job` next: that, or what has waited for longer; None, and it counts as idle."""
+        if job is not None and not self._waiting:
+            return job
         with self._lock:
+            if job is not None:
+                self._waiting.append(job)
             if self._waiting:
                 return self._waiting.popleft()
             self._idle.append(worker)
@@ -92,17 +102,22 @@ class Threads:
             return False
 
 
+def _do(job: Job | None) -> None:
+    while job is not None:
+        job = job()
+
+
 class _Worker:
-    def __init__(self, threads: Threads, job: Callable[[], object]) -> None:
+    def __init__(self, threads: Threads, job: Job) -> None:
         self._threads = threads
-        self._job: Callable[[], object] | None = job
+        self._job: Job | None = job
         self._given = threading.Lock()
         self._given.acquire()
 
     def start(self) -> None:
         threading.Thread(target=self._work, name="pitstop waves", daemon=True).start()
 
-    def give(self, job: Callable[[], object]) -> None:
+    def give(self, job: Job) -> None:
         self._job = job
         self._given.release()
 
@@ -112,9 +127,7 @@ class _Worker:
         while True:
             job, self._job = self._job, None
             while job is not None:
-                job()
-                job = threads.next_job(self)
-            del job
+                job = threads.next_job(self, job())
             while not self._given.acquire(timeout=threads.idle_s):
                 if threads.may_end(self):
                     return

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import queue
 import random
-from collections import deque
 from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
 from pitstop.model.errors import SettingError, TaskError
+from pitstop.tune.waves.drivers import InThread, OnLoop
 from pitstop.tune.waves.graph import Graph
 from pitstop.tune.waves.recording import Recording
 from pitstop.tune.waves.running import Run
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pitstop.tune.waves.result import WavesResult
-    from pitstop.tune.waves.schedule import Ended
 
 MOST_PARALLEL = 1000
 _RNG = random.Random()  # noqa: S311  retries that do not come back all at once need no secrecy
@@ -80,19 +78,10 @@ class Waves:
         graph = Graph(tasks)
         if any(graph.native):
             return asyncio.run(self._arun(graph, timeout_s))
-        box: queue.SimpleQueue[Ended] = queue.SimpleQueue()
+        driver = InThread(self._threads)
         with Recording(self.name, graph, self.max_parallel) as recording:
-            run = Run(graph, self._schedule(graph, timeout_s), recording, self._threads, box.put)
-            try:
-                wait_s = run.step()
-                while not run.finished:
-                    try:
-                        wait_s = run.step(box.get(timeout=wait_s))
-                    except queue.Empty:
-                        wait_s = run.step()
-            except BaseException:
-                run.stop()
-                raise
+            run = Run(graph, self._schedule(graph, timeout_s), recording, driver)
+            driver.drive(run)
             return run.result(self.name, self.on_failure)
 
     async def arun(self, tasks: Iterable[Task], *, timeout_s: float | None = None) -> WavesResult:
@@ -103,17 +92,10 @@ class Waves:
         return await self._arun(Graph(tasks), timeout_s)
 
     async def _arun(self, graph: Graph, timeout_s: float | None) -> WavesResult:
-        box = _Box(asyncio.get_running_loop())
+        driver = OnLoop(self._threads, asyncio.get_running_loop())
         with Recording(self.name, graph, self.max_parallel) as recording:
-            schedule = self._schedule(graph, timeout_s)
-            run = Run(graph, schedule, recording, self._threads, box.put_from_thread, box.loop, box.put)
-            try:
-                wait_s = run.step()
-                while not run.finished:
-                    wait_s = run.step(await box.get(wait_s))
-            except BaseException:
-                await run.stopped()
-                raise
+            run = Run(graph, self._schedule(graph, timeout_s), recording, driver)
+            await driver.drive(run)
             return run.result(self.name, self.on_failure)
 
     def _schedule(self, graph: Graph, timeout_s: float | None) -> Schedule:
@@ -128,45 +110,6 @@ class Waves:
             deadline_ns=None if whole_s is None else now_ns + round(whole_s * 1e9),
             rng=self._rng,
         )
-
-
-class _Box:
-    """What has ended and was not yet taken, on a loop. One waits for it."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.loop = loop
-        self._ended: deque[Ended] = deque()
-        self._waiter: asyncio.Future[None] | None = None
-
-    def put(self, ended: Ended) -> None:
-        """From the loop's own thread."""
-        self._ended.append(ended)
-        self._wake()
-
-    def put_from_thread(self, ended: Ended) -> None:
-        """From any thread. What ends when the loop is closed has been given up long ago."""
-        try:
-            self.loop.call_soon_threadsafe(self.put, ended)
-        except RuntimeError:
-            if not self.loop.is_closed():
-                raise
-
-    async def get(self, wait_s: float | None) -> Ended | None:
-        """The next one; None when there is none for so long, seconds."""
-        if not self._ended:
-            waiter = self._waiter = self.loop.create_future()
-            timer = None if wait_s is None else self.loop.call_later(wait_s, self._wake)
-            try:
-                await waiter
-            finally:
-                self._waiter = None
-                if timer is not None:
-                    timer.cancel()
-        return self._ended.popleft() if self._ended else None
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
 
 
 def _checked(timeout_s: float | None) -> float | None:
