@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pitstop.tune.waves.graph import Graph
     from pitstop.tune.waves.result import WavesResult
 
-POOL = "waves"
+POOL = "threads"  # as for executors
 WAITED_NS = 1_000_000  # for a thread: handing over to one takes a tenth of it
 
 
