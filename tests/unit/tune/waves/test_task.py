@@ -80,7 +80,7 @@ def test_async_is_seen_through_methods_partials_and_objects() -> None:
     ("tasks", "said"),
     [
         (lambda: [Task("a", print), Task("a", print)], "two tasks are named 'a'"),
-        (lambda: [Task("user", print), Task("b", plain, needs=["usr"])], "'usr', which is no task: did you mean 'user'?"),
+        (lambda: [Task("user", print), Task("b", plain, needs=["usr"])], "which is no task: did you mean 'user'?"),
         (lambda: [Task("a", print), Task("b", print, needs=["zzz"])], "; there are first, a, b"),
         (
             lambda: [Task("a", everything, ["c"]), Task("b", everything, ["a"]), Task("c", everything, ["b"])],
