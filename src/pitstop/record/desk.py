@@ -144,7 +144,11 @@ class Desk:
             what, arguments = request.get("what"), request.get("arguments")
             if isinstance(what, str) and isinstance(arguments, dict):
                 self._running.append(name)
-                self._start_thread(lambda: self._answer(name, what, arguments))
+                try:
+                    self._start_thread(lambda: self._answer(name, what, arguments))
+                except RuntimeError as error:  # no more threads
+                    self._running.remove(name)
+                    _write(_path(self._folder, self._pid, name, _ANSWERED), {"error": f"not now: {error}"})
 
     def _answer(self, name: str, what: str, arguments: Mapping[str, Any]) -> None:
         folder, pid = self._folder, self._pid

@@ -155,6 +155,19 @@ def test_a_link_in_the_place_of_the_folder_is_not_followed(folder: Path, tmp_pat
     assert list(other.iterdir()) == []
 
 
+def test_where_no_thread_can_be_had_that_is_the_answer(folder: Path) -> None:
+    def no_thread(_function: Callable[[], None]) -> None:
+        raise RuntimeError("can't start new thread")
+
+    desk = Desk("shop", no_thread)
+    desk.poll()
+    assert folder.is_dir()
+    (target,) = targets(service="shop")
+    for _ in range(desk_module.MOST_RUNNING + 1):
+        with pytest.raises(PitstopError, match="not now: can't start new thread"):
+            answered(desk, target, ask(target, "add", {"numbers": []}))
+
+
 @pytest.mark.parametrize(
     ("entry", "text"),
     [
