@@ -68,17 +68,17 @@ class _Reading:
         self.own_cost: dict[int, float] = {}
         self._raw: dict[int, dict[str, Any]] = {}
         self._shared: dict[int, list[tuple[str, PlanNode]]] = {}
-        self.root = self._read(raw, 1, 1.0)
+        self.root = self._read(raw, 1, 1.0, stopped=False)
         self._charge_shared(self.root)
 
-    def _read(self, raw: dict[str, Any], processes: int, repeated: float) -> PlanNode:
-        """`repeated`: how often the planner expects the step to run."""
+    def _read(self, raw: dict[str, Any], processes: int, repeated: float, *, stopped: bool) -> PlanNode:
+        """`repeated`: how often the planner expects the step to run. `stopped`: what is above may have enough early."""
         below = processes
         if raw["Node Type"] in {"Gather", "Gather Merge"} and not raw.get("Single Copy"):
             below = int(raw.get("Workers Launched", raw.get("Workers Planned", 0))) + 1
         times = _times(raw)
         inputs = [
-            (child, self._read(child, below, repeated * time))
+            (child, self._read(child, below, repeated * time, stopped=stopped or _stops(raw)))
             for child, time in zip(raw.get("Plans", ()), times, strict=True)
         ]
         made = node(
@@ -93,7 +93,7 @@ class _Reading:
         spent = sum(float(child.get("Total Cost", 0.0)) * time for (child, _), time in zip(inputs, times, strict=True))
         self.own_cost[id(made)] = repeated * max(float(raw.get("Total Cost", 0.0)) - spent, 0.0)
         self._measure(made, raw, inputs, processes)
-        made["findings"] += found_at(raw, made, [child for child, _ in inputs])
+        made["findings"] += found_at(raw, made, [child for child, _ in inputs], stopped=stopped)
         return made
 
     def _measure(
@@ -124,21 +124,21 @@ class _Reading:
             waiting.extend(here["inputs"])
             for name, shared in self._shared.get(id(here), ()):
                 left_s = shared["time_s"] or 0.0
-                for reader in self._readers(here, name, shared):
+                for reader in [*self._readers(here, name, shared), here]:
                     taken_s = min(left_s, reader["own_s"] or 0.0)
                     if taken_s > 0:
                         left_s -= taken_s
                         reader["own_s"] = self.own_s[id(reader)] = (reader["own_s"] or 0.0) - taken_s
 
     def _readers(self, here: PlanNode, name: str, shared: PlanNode) -> Iterator[PlanNode]:
-        """Steps below `here` that read what `name` gives, the lowest ones last."""
+        """Steps below `here` that read what `name` gives, in the order of the plan."""
         marks = _marks(name)
         waiting = [here]
         while waiting:
             found = waiting.pop()
             if found is shared:
                 continue
-            waiting.extend(found["inputs"])
+            waiting.extend(reversed(found["inputs"]))
             raw = self._raw[id(found)]
             if f"CTE {raw.get('CTE Name')}" == name or any(
                 mark in str(raw.get(field, "")) for field in _CONDITIONS for mark in marks
@@ -154,6 +154,16 @@ def _marks(name: str) -> list[str]:
 
 def _is_shared(raw: dict[str, Any]) -> bool:
     return raw.get("Parent Relationship") == "InitPlan"
+
+
+def _stops(raw: dict[str, Any]) -> bool:
+    """Whether the step may leave its inputs before their ends: what they gave then says nothing of estimates."""
+    what = raw["Node Type"]
+    return (
+        what in {"Limit", "Merge Join"}
+        or raw.get("Join Type") in {"Semi", "Anti"}
+        or "SubPlan" in raw.get("Filter", "")
+    )
 
 
 def _times(raw: dict[str, Any]) -> list[float]:
@@ -197,7 +207,8 @@ def _on(raw: dict[str, Any]) -> str:
     if table and schema not in {"public", "pg_catalog"} and "Relation Name" in raw:
         table = f"{schema}.{table}"
     alias = raw.get("Alias", "")
-    name = f"{table} {alias}".strip() if alias != raw.get("Relation Name") else table
+    own_name = raw.get("Relation Name") or raw.get("CTE Name") or raw.get("Function Name")
+    name = f"{table} {alias}".strip() if alias != own_name else table
     index = raw.get("Index Name")
     if index is None:
         return str(name)
