@@ -123,10 +123,9 @@ def partials(reading: Reading, alias: str, bases: Sequence[Index]) -> list[Index
     for each in reading.conditions:
         if each.alias != alias or each.group or each.joined or not each.sql or each.kind not in _CHOSEN:
             continue
-        own = Key(each.text, each.column)
-        for base in bases:
-            keys = tuple(key for key in base.keys if key.text != each.text) or (own,)
-            found[Index(base.table, keys, where=each.sql)] = None
+        rests = dict.fromkeys(tuple(key for key in base.keys if key.text != each.text) for base in bases)
+        for keys in [rest for rest in rests if rest] or [(Key(each.text, each.column),)]:
+            found[Index(each.table, keys, where=each.sql)] = None
     return list(found)
 
 

@@ -44,6 +44,7 @@ class Hypothetical:
     includes = True
     write_cost = RANDOM_PAGE  # one leaf is read and written for a row: as much as PostgreSQL reckons for a page
     row_scale = 1000.0  # some 10 pages, read in 0.1 ms
+    worth_longer = 10 * RANDOM_PAGE  # pages of 0.1 ms each where they have to be fetched from a disk
 
     def __init__(self, connection: Connection, catalog: Catalog, schema: str) -> None:
         self.connection = connection
@@ -62,9 +63,10 @@ class Hypothetical:
             made = self._made(index)
             if made is not None:
                 names[made[1]] = index
-        text = reading.template.render(self._places(reading, rows))
-        numbers = len(reading.template.types)
-        arguments = f"({', '.join(['NULL'] * numbers)})" if numbers else ""
+        known = self._known(reading, rows)
+        free = [number for number in range(1, len(reading.template.types) + 1) if number not in known]
+        text = reading.template.render(lambda number: known.get(number) or f"${free.index(number) + 1}")
+        arguments = f"({', '.join(['NULL'] * len(free))})" if free else ""
         try:
             with self.connection.begin_nested():
                 run(self.connection, f"PREPARE pitstop_advice AS {text}")
@@ -92,11 +94,11 @@ class Hypothetical:
             return None
         return int(made[0]), str(made[1])
 
-    def _places(self, reading: Reading, rows: float | None) -> Any:
+    def _known(self, reading: Reading, rows: float | None) -> dict[int, str]:
+        """What stands for parameters that a generic plan would guess worse."""
         known = {number: "0" for number in reading.offsets}
         known |= {number: str(max(1, round(rows or ROWS_ASSUMED))) for number in reading.limits}
-        known |= self._borders(reading, rows)
-        return lambda number: known.get(number, f"${number}")
+        return known | self._borders(reading, rows)
 
     def _borders(self, reading: Reading, rows: float | None) -> dict[int, str]:
         """Values for the borders of a range, so that about as many rows lie within as a call returned.

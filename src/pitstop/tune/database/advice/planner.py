@@ -26,6 +26,7 @@ class Planner(Protocol):
     includes: bool  # an index may hold columns beside its keys
     write_cost: float  # of keeping one index right when one row is written
     row_scale: float  # rows below which a table is read whole in no time
+    worth_longer: float  # what a second key or a column beside the keys must save of one call, besides halving it
 
     def plan(self, reading: Reading, rows: float | None, indexes: Iterable[Index]) -> Planned:
         """`reading` with `indexes`; `rows` that a call returned, where that is known. Raises SettingError if it cannot."""

@@ -11,7 +11,7 @@ from pitstop.tune.database.advice.candidates import covering, keys_of, partials
 from pitstop.tune.database.advice.planner import Planned
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from pitstop.tune.database.advice.candidates import Keys
     from pitstop.tune.database.advice.planner import Planner
@@ -81,7 +81,7 @@ def _best(asked: Asked, alias: str, chosen: tuple[Index, ...], base: float) -> _
     singles = keys.singles()
     single = least([*((each,) for each in singles), *keys.either])
     best = single if single.cost <= base * HALF else None
-    best = _longer(least, keys, single, best, base)
+    best = _longer(least, asked.planner, keys, single, best, base)
     bases = dict.fromkeys([*(best.indexes if best and len(best.indexes) == 1 else ()), *singles, *keys.pairs()])
     partial = least([(each,) for each in partials(asked.reading, alias, list(bases))])
     if partial.indexes and _worth(asked.planner, partial, best, base):
@@ -90,23 +90,31 @@ def _best(asked: Asked, alias: str, chosen: tuple[Index, ...], base: float) -> _
     if len(start) == 1:
         whole = covering(asked.reading, alias, start[0], asked.planner)
         option = least([(whole,)] if whole else [])
-        if option.cost <= min(base, best.cost if best else base) * HALF:
+        if _halves(asked.planner, option, best, base):
             best = option
     return best
 
 
-def _longer(least: object, keys: Keys, single: _Option, best: _Option | None, base: float) -> _Option | None:
-    assert callable(least)
-    shorter = single
-    for candidates in (lambda _: keys.pairs(), keys.longer):
-        if shorter.indexes and len(shorter.indexes) > 1:
-            break
-        found = candidates(shorter.indexes[0]) if shorter.indexes else keys.pairs()
-        option: _Option = least([(each,) for each in found])
-        if option.cost > min(base, shorter.cost) * HALF:
-            break
-        best = shorter = option
-    return best
+def _longer(
+    least: Callable[[Sequence[tuple[Index, ...]]], _Option],
+    planner: Planner,
+    keys: Keys,
+    single: _Option,
+    best: _Option | None,
+    base: float,
+) -> _Option | None:
+    """`best`, or two keys, or three, as long as each halves again what the best shorter one costs."""
+    pair = least([(each,) for each in keys.pairs()])
+    if len(single.indexes) > 1 or not _halves(planner, pair, best or _Option(min(base, single.cost), ()), base):
+        return best
+    triple = least([(each,) for each in keys.longer(pair.indexes[0])])
+    return triple if _halves(planner, triple, pair, base) else pair
+
+
+def _halves(planner: Planner, longer: _Option, best: _Option | None, base: float) -> bool:
+    if best is None:
+        return longer.cost <= base * HALF
+    return longer.cost <= min(base, best.cost) * HALF and longer.cost <= best.cost - planner.worth_longer
 
 
 def _worth(planner: Planner, partial: _Option, best: _Option | None, base: float) -> bool:
