@@ -22,6 +22,7 @@ class Kind(NamedTuple):
 KINDS: dict[str, Kind] = {
     series.DB: Kind("database", "statement", "db"),
     series.CACHE: Kind("cache", "cache", "cache"),
+    series.REGION: Kind("cache regions", "cache region", "cache"),
     series.HTTP_CLIENT: Kind("outgoing calls", "outgoing call", "http-client"),
     series.TEMPLATE: Kind("templates", "template", "template"),
     series.QUEUE: Kind("queue", "queue", "queue"),
