@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from typing import Any, NamedTuple
 
 from pitstop.model import series
@@ -55,4 +56,4 @@ def short_statement(statement: str) -> str:
     return f"{found[1]} … {found[2]}" if found else text
 
 
-GLOBALS: dict[str, Any] = {"kind_of": kind_of, "short_statement": short_statement}
+GLOBALS: dict[str, Any] = {"kind_of": kind_of, "short_statement": short_statement, "shell_quoted": shlex.quote}

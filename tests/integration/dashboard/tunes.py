@@ -46,14 +46,14 @@ if TYPE_CHECKING:
 
 MS = 1_000_000
 SERVICE = "shop"
-WORKERS = ("web-1:4412:f00d", "web-1:4413:cafe")
+WORKERS = ("web-1:4420:beef", "web-1:4421:cafe")
 XSS = '"><img src=x onerror=window.canary=5><script>window.canary=6</script>{{9*9}}'
 LONG = "prices of everything that is on sale this week in every shop of the whole country, by shelf and by day"
 ENGINE = "postgresql+psycopg://db.internal/shop"
 ITEM = "SELECT product.id, product.name, product.price, product.stock FROM product WHERE product.id = ?"
 ORDERS = "SELECT orders.id, orders.placed_at FROM orders WHERE orders.customer_id = ? ORDER BY orders.placed_at DESC"
 PRODUCT = "GET /product/{id}"
-STEP_S = 20
+STEP_S = 10
 REGIONS = (  # name, hits, stale, misses, errors in STEP_S; a hit and making a value, ms
     ("product", 400, 12, 40, 0, 0.004, 6.2),
     ("basket", 90, 0, 70, 2, 0.4, 9.0),
@@ -109,7 +109,7 @@ def _samples(now: int, worker: str) -> Samples:
         age = (ts - now + 5400) / 5400
         for name, value in (
             ("process.memory.rss_bytes", 9e7 + (6e7 * age if worker == WORKERS[0] else 4e6 * (ts % 400) / 400)),
-            ("gc.pause_max_s", 0.004 + 0.01 * (ts % 600 < STEP_S)),
+            ("gc.pause_max_s", 0.004 + 0.01 * (ts % 600 < 60)),
         ):
             out.ts.append(ts)
             out.service.append(SERVICE)

@@ -9,6 +9,7 @@ from starlette.responses import Response  # noqa: TC002  FastAPI reads the annot
 
 from pitstop.analyze import Gauge
 from pitstop.analyze.regions import HIGH_RATIO, TARGET_RATIO
+from pitstop.analyze.units import cut_middle
 from pitstop.dashboard import charts, tuning
 from pitstop.dashboard.access import page_reader
 from pitstop.dashboard.desk import desk_of
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 router = APIRouter(dependencies=[Depends(page_reader)])
 
+LEGEND_WIDTH = 20  # characters of a region's name
 OUTCOMES = (("hits", "cache"), ("stale", "wait"), ("misses", "http-client"), ("errors", "bad"))
 """What lookups come to, and its colour."""
 
@@ -79,7 +81,7 @@ def cache(
 
 def ratios(courses: Sequence[tuple[str, RegionCourse]]) -> dict[str, Any]:
     """The hit ratio of each region over time."""
-    lines = [(name, gauge(name, course, course.hit_ratio)) for name, course in courses]
+    lines = [(cut_middle(name, LEGEND_WIDTH), gauge(name, course, course.hit_ratio)) for name, course in courses]
     step_s = courses[0][1].step_s if courses else 1
     return charts.gauges([(name, one) for name, one in lines if one.ts], "ratio", WORKER_COLORS, step_s)
 

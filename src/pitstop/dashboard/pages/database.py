@@ -1,4 +1,4 @@
-"""Is there always a connection, which statements take the time, how are they run, and what should change?"""
+"""Whether there is always a connection, which statements take the time, how they are run, what should change."""
 
 from __future__ import annotations
 
