@@ -137,7 +137,7 @@ def covering(reading: Reading, alias: str, base: Index, planner: Planner) -> Ind
         return None
     if reading.kind != kinds.SELECT or any(not key.column for key in base.keys):
         return None
-    beside = sorted(used - {key.column for key in base.keys}, key=list(table.columns).index)
+    beside = sorted(used - {key.column for key in base.keys} - table.held, key=list(table.columns).index)
     if not beside or len(beside) > MOST_BESIDE or common(table, set(beside)) > WIDEST_BESIDE_BYTES:
         return None
     names = tuple(table.columns[name].sql for name in beside)
