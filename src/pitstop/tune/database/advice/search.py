@@ -116,9 +116,9 @@ def _longer(
 
 
 def _halves(planner: Planner, longer: _Option, best: _Option | None, base: float) -> bool:
-    if best is None:
-        return longer.cost <= base * HALF
-    return longer.cost <= min(base, best.cost) * HALF and longer.cost <= best.cost - planner.worth_longer
+    """Whether a key or column more is worth it: it halves the cost again, and saves pages and not only a few rows."""
+    before = base if best is None else min(base, best.cost)
+    return longer.cost <= before * HALF and longer.cost <= before - planner.worth_longer
 
 
 def _worth(planner: Planner, partial: _Option, best: _Option | None, base: float) -> bool:
