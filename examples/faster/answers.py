@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import select
 
 from faster.tables import BEGIN, Customer, Order, OrderLine
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 DATABASE = os.environ.get("FASTER_DB", "faster.db")
 OTHERS = os.environ.get("FASTER_OTHERS", "http://127.0.0.1:8099")
@@ -50,10 +52,12 @@ def overview_of(
 
 
 def place_order(db: Session, customer_id: int) -> int:
-    """One more order of one product; the next minute after the last one."""
-    number = (db.scalar(select(func.max(Order.id))) or 0) + 1
-    db.add(Order(id=number, customer_id=customer_id, placed_at=BEGIN.replace(year=2027).isoformat()))
-    db.add(OrderLine(order_id=number, product_id=number % 1000 + 1, pieces=1))
+    """One more order of one product, newer than all others; its number."""
+    order = Order(customer_id=customer_id, placed_at=BEGIN.replace(year=2027).isoformat())
+    order.lines.append(OrderLine(product_id=customer_id, pieces=1))
+    db.add(order)
+    db.flush()
+    number = order.id
     db.commit()
     return number
 

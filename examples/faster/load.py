@@ -1,4 +1,4 @@
-"""The same requests for every step: so many, in the same order, by a few clients at once, each on its own connection."""
+"""The same requests for every step: so many, in the same order, by a few clients at once, each with a connection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Steps 0 and 1: as it was first written. A statement for each order and line, a client for each page, calls in a row."""
+"""Steps 0 and 1: as it was first written: a statement an order and a line, a client a page, all calls in a row."""
 
 from __future__ import annotations
 
