@@ -70,7 +70,8 @@ class Client:
     def ask(self, commands: Sequence[Command], deadline_s: float | None = None) -> list[Reply]:
         """The replies; an error of a single command is one of them. Raises WireError when there are none."""
         end_s = _now_s() + (deadline_s or self.deadline_s)
-        return self._run(self.route.talk(commands), end_s)
+        replies: list[Reply] = self._run(self.route.talk(commands), end_s)
+        return replies
 
     async def aask(self, commands: Sequence[Command], deadline_s: float | None = None) -> list[Reply]:
         """The same for asyncio. Who is cancelled leaves nothing behind."""
@@ -161,12 +162,8 @@ class Client:
         return list(await asyncio.gather(*(self._one_async(asked, end_s) for asked in asks)))
 
     def close(self) -> None:
-        """Close idle connections of threads; a later call opens new ones."""
-        self._pool.close()
-
-    async def aclose(self) -> None:
-        """Close the running loop's connections and those of threads."""
-        await self._streams.close()
+        """Close idle connections of threads and those of event loops; a later call opens new ones."""
+        self._streams.close()
         self._pool.close()
 
 
