@@ -15,7 +15,7 @@ from weakref import WeakSet
 
 from pitstop.model.errors import SettingError
 from pitstop.tune.cache.redis.address import Address, Login, Node, parse
-from pitstop.tune.cache.redis.blocking import Pool
+from pitstop.tune.cache.redis.blocking import Connection, Pool
 from pitstop.tune.cache.redis.breaker import CLOSED, HALF_OPEN, OPEN, Breaker
 from pitstop.tune.cache.redis.route import route
 from pitstop.tune.cache.redis.streaming import Streams
@@ -91,6 +91,14 @@ class Client:
         except WireError:
             self.errors += 1
             raise
+
+    def connection(self, deadline_s: float) -> Connection:
+        """One of the caller's own to a server that takes writes. Raises WireError when there is none in time."""
+        if not self.route.writers():
+            self.look()
+        for node in self.route.writers():
+            return Connection(node, self.login_of(node), self.address.tls, _now_s() + deadline_s)
+        raise WireError("nobody tells which server takes writes")
 
     def look(self) -> None:
         """Learn anew who is where; nothing is raised when nobody tells."""

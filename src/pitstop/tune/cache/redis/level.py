@@ -19,7 +19,7 @@ from pitstop.tune.cache.level import Loaded
 from pitstop.tune.cache.redis.client import DEADLINE_S, Client
 from pitstop.tune.cache.redis.ears import Ears
 from pitstop.tune.cache.redis.leases import COMMIT, DEAF_POLL_S, LEASE_S, POLL_S, RELEASE, Gates, Leases
-from pitstop.tune.cache.redis.tags import OwnTags
+from pitstop.tune.cache.redis.tags import SeenTags
 from pitstop.tune.cache.redis.wire import ReplyError, WireError
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class RedisLevel:
         self._hearer: Hearer | None = None
         self._known: dict[str, int] = {}  # versions of tags, while every change is heard
         self._stamps: OrderedDict[str, bytes] = OrderedDict()  # of what we wrote last
-        self._own = OwnTags()
+        self._seen = SeenTags()
         self._pushes = 0  # of tags
         self._forgot = True  # since hearing was lost
         self.ears = self._ears()
@@ -109,19 +109,25 @@ class RedisLevel:
     def load(self, key: str, tags: Sequence[str]) -> Loaded:
         """The blob and the tags' versions, in one round trip."""
         commands, look = self._loading(key, tags)
-        replies = self.client.ask(commands)
-        if look is not None and None in replies[1:]:
-            with self._own.rising(look.asked, self._doubt) as rose:
-                replies[1:] = rose(self.client.ask(self._asking(look))[1::2])
+        if look is None or not look.asked:
+            return self._loaded(tags, look, self.client.ask(commands))
+        with self._seen.learning(look.asked, self._doubt) as learn:
+            replies = self.client.ask(commands)
+            if None in replies[1:]:
+                replies[1:] = self.client.ask(self._asking(look))[1::2]
+            learn(replies[1:])
         return self._loaded(tags, look, replies)
 
     async def aload(self, key: str, tags: Sequence[str]) -> Loaded:
         """The same."""
         commands, look = self._loading(key, tags)
-        replies = await self.client.aask(commands)
-        if look is not None and None in replies[1:]:
-            with self._own.rising(look.asked, self._doubt) as rose:
-                replies[1:] = rose((await self.client.aask(self._asking(look)))[1::2])
+        if look is None or not look.asked:
+            return self._loaded(tags, look, await self.client.aask(commands))
+        with self._seen.learning(look.asked, self._doubt) as learn:
+            replies = await self.client.aask(commands)
+            if None in replies[1:]:
+                replies[1:] = (await self.client.aask(self._asking(look)))[1::2]
+            learn(replies[1:])
         return self._loaded(tags, look, replies)
 
     def _loading(self, key: str, tags: Sequence[str]) -> tuple[list[Command], _Look | None]:
@@ -144,8 +150,8 @@ class RedisLevel:
         look = self._look(tags)
         if not look.asked:
             return self._learnt(tags, look, ())
-        with self._own.rising(look.asked, self._doubt) as rose:
-            return self._learnt(tags, look, rose(self.client.ask(self._asking(look))[1::2]))
+        with self._seen.learning(look.asked, self._doubt) as learn:
+            return self._learnt(tags, look, learn(self.client.ask(self._asking(look))[1::2]))
 
     async def aversions(self, tags: Sequence[str]) -> tuple[int, ...]:
         """The same."""
@@ -153,8 +159,8 @@ class RedisLevel:
         look = self._look(tags)
         if not look.asked:
             return self._learnt(tags, look, ())
-        with self._own.rising(look.asked, self._doubt) as rose:
-            return self._learnt(tags, look, rose((await self.client.aask(self._asking(look)))[1::2]))
+        with self._seen.learning(look.asked, self._doubt) as learn:
+            return self._learnt(tags, look, learn((await self.client.aask(self._asking(look)))[1::2]))
 
     def _look(self, tags: Sequence[str]) -> _Look:
         pushes, known = self._pushes, self._known if self.ears.hears else {}
@@ -180,13 +186,13 @@ class RedisLevel:
 
     def raise_versions(self, tags: Sequence[str]) -> None:
         """Void what carries one of `tags`."""
-        with self._own.rising(tags, self._doubt) as rose:
-            rose(self.client.ask(self._raising(tags))[1::3])
+        with self._seen.learning(tags, self._doubt) as learn:
+            learn(self.client.ask(self._raising(tags))[1::3])
 
     async def araise_versions(self, tags: Sequence[str]) -> None:
         """The same."""
-        with self._own.rising(tags, self._doubt) as rose:
-            rose((await self.client.aask(self._raising(tags)))[1::3])
+        with self._seen.learning(tags, self._doubt) as learn:
+            learn((await self.client.aask(self._raising(tags)))[1::3])
 
     def _raising(self, tags: Sequence[str]) -> list[Command]:
         self.ears.start()
@@ -336,15 +342,15 @@ class RedisLevel:
             self._verify(keys, tags)
 
     def _tag_changed(self, tag: str, doubtful: list[str]) -> None:
-        if not self._own.pushed(tag):
+        if not self._seen.pushed(tag):
             self._tag_gone(tag)
-        elif not self._own.waits(tag):
+        elif not self._seen.waits(tag):
             doubtful.append(tag)
 
     def _verify(self, keys: Sequence[str], tags: Sequence[str]) -> None:
         """Forget what is not as we wrote it last: a push does not tell whose writing it was."""
         stamps = [self._stamps.get(key) for key in keys]
-        versions = [self._own.version(tag) for tag in tags]
+        versions = [self._seen.version(tag) for tag in tags]
         commands: list[Command] = [("GETRANGE", self._wire(key), 0, STAMP_BYTES - 1) for key in keys]
         commands += [("GET", self._wire_tag(tag)) for tag in tags]
         try:
@@ -390,7 +396,7 @@ class RedisLevel:
         self._gates = Gates()
         self._known.clear()
         self._stamps.clear()
-        self._own.clear()
+        self._seen.clear()
 
     def _wire(self, key: str) -> bytes:
         return self._begin + key.encode() + b"}"

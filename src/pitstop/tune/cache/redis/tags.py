@@ -1,7 +1,7 @@
-"""Versions of tags that this process began or raised itself: so that it knows its own doing when it is pushed back.
+"""The newest versions of tags that this process has seen: so that a push that brings no news voids nothing.
 
-Without that, the first value with a new tag would be void before it was kept: its tag's beginning is pushed to all, to
-whoever began it, too.
+A tag's beginning is pushed to all, to whoever began it and to whoever has read it already. Without this, the first
+values with a new tag would be void before they were kept.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
     from pitstop.tune.cache.redis.wire import Reply
 
-MOST: Final = 10_000  # own versions that are remembered
+MOST: Final = 100_000  # versions that are remembered; a push of another tag counts as news
 
 
-class OwnTags:
-    """Those under way and the newest that are done. Any thread."""
+class SeenTags:
+    """Those that are being read and those that were. Any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -31,16 +31,16 @@ class OwnTags:
         self._versions: OrderedDict[str, int] = OrderedDict()
 
     @contextmanager
-    def rising(
+    def learning(
         self, tags: Sequence[str], verify: Callable[[list[str]], None]
     ) -> Iterator[Callable[[Sequence[Reply]], list[Reply]]]:
-        """While a block begins or raises `tags`: it hands over the replies, which are the versions.
+        """While a block reads, begins or raises versions of `tags`: it hands over the replies, which are the versions.
 
-        `verify` is then told of tags that were pushed meanwhile: by us, or by somebody else as well.
+        `verify` is then told of tags that were pushed meanwhile: before what was read, or after it.
         """
         versions: dict[str, int] = {}
 
-        def rose(replies: Sequence[Reply]) -> list[Reply]:
+        def learn(replies: Sequence[Reply]) -> list[Reply]:
             for tag, reply in zip(tags, replies, strict=True):
                 if isinstance(reply, ReplyError) or reply is None:
                     raise WireError(f"Redis refused a tag's version: {reply}")
@@ -50,7 +50,7 @@ class OwnTags:
         with self._lock:
             self._under_way.update(tags)
         try:
-            yield rose
+            yield learn
         finally:
             doubtful = []
             with self._lock:
@@ -70,12 +70,12 @@ class OwnTags:
                 verify(doubtful)
 
     def pushed(self, tag: str) -> bool:
-        """Whether a push of `tag` may be of our own doing; if not, somebody else raised it."""
+        """Whether a push of `tag` may be no news."""
         with self._lock:
             return tag in self._under_way or tag in self._versions
 
     def waits(self, tag: str) -> bool:
-        """Whether it cannot be told yet: then `rising` has it verified at its end."""
+        """Whether it cannot be told yet: then `learning` has it verified at its end."""
         with self._lock:
             if tag in self._under_way:
                 self._pushed.add(tag)
@@ -83,7 +83,7 @@ class OwnTags:
             return False
 
     def version(self, tag: str) -> int | None:
-        """What we made it."""
+        """The newest we saw."""
         return self._versions.get(tag)
 
     def clear(self) -> None:
