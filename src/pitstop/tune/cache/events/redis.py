@@ -1,4 +1,4 @@
-"""Events by Redis: a channel (what is published while a process is away is lost to it) or a stream (nothing is lost)."""
+"""Events by Redis: a channel (what is sent while a process is away is lost to it) or a stream (nothing is lost)."""
 
 from __future__ import annotations
 

@@ -8,7 +8,6 @@ makes it anew, ``<prefix>tag:<tag>`` a tag's version. Braces keep a key and its 
 
 from __future__ import annotations
 
-import os
 import secrets
 import time
 import weakref
@@ -71,7 +70,6 @@ class RedisLevel:
         self._pushes = 0  # of tags
         self._forgot = True  # since hearing was lost
         self.ears = self._ears()
-        _levels.add(self)
 
     def _ears(self) -> Ears:
         weak = weakref.ref(self)  # its thread must not keep alive a level that nobody else holds
@@ -414,15 +412,3 @@ def _plain(reply: Reply) -> Reply:
     if isinstance(reply, ReplyError):
         raise WireError(f"Redis refused: {reply}")
     return reply
-
-
-_levels: weakref.WeakSet[RedisLevel] = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    for level in list(_levels):
-        level.reset_after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

@@ -11,8 +11,6 @@ import sys
 import threading
 import time
 
-from plain_sealer import PlainSealer
-
 from pitstop.tune.cache import Cache
 from pitstop.tune.cache.redis import RedisLevel
 
@@ -20,7 +18,7 @@ from pitstop.tune.cache.redis import RedisLevel
 def main() -> None:
     url, key, callers, took_s, path, colour = sys.argv[1:]
     level = RedisLevel(url, deadline_s=2)
-    cache = Cache(levels=[level], sealer=PlainSealer())
+    cache = Cache(redis=level)
     cache.get("warm")  # connections stand, as in a running service
     end_s = time.monotonic() + 1
     while not level.tells and time.monotonic() < end_s:
@@ -61,7 +59,6 @@ def main() -> None:
         asyncio.run(all_())
     assert len(answers) == int(callers), answers
     assert set(answers) == {f"value of {key}"}, set(answers)
-    r = cache.default.stats; print(os.getpid(), cache.default.stats.last_error, level.client.errors, level.ears.lost, level.ears.error, level.refused, level.tells, r.waits.total, file=sys.stderr)
     print("done", flush=True)
     cache.close()
 
