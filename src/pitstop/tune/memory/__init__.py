@@ -48,6 +48,7 @@ class TunedMemory(NamedTuple):
         self.leaks.stop()
         self.pressure.stop()
         self.collector.stop()
+        _tuned.clear()
 
 
 _tuned: list[TunedMemory] = []

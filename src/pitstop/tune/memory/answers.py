@@ -1,4 +1,4 @@
-"""What a dashboard or a command may ask this process about its memory: `memory.optimize`, `memory.look`, `memory.types`.
+"""What this process may be asked about its memory: `memory.optimize`, `memory.look`, `memory.types`.
 
 Answers are made in a thread of their own (`pitstop.record.asks`), so a look may take its seconds.
 """
@@ -36,7 +36,7 @@ def answer_optimize(_arguments: Mapping[str, Any]) -> dict[str, object]:
 
 
 def answer_look(arguments: Mapping[str, Any]) -> dict[str, object]:
-    """``{seconds, lines: [{line, bytes_per_min, first_bytes, second_bytes, count, stays}], outside: {line, why}}``.
+    """``{seconds, lines: [{line, bytes_per_min, first_bytes, second_bytes, blocks, stays}], outside: {line, why}}``.
 
     Takes `seconds` (10 by default, 120 at most) and `outside`: look for memory that no Python object shows, too.
     """

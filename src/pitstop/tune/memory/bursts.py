@@ -29,7 +29,7 @@ class GrownLine(NamedTuple):
     line: str
     first_bytes: int
     second_bytes: int
-    count: int
+    blocks: int
     bytes_per_min: float
 
     @property
