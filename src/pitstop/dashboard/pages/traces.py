@@ -10,7 +10,8 @@ from starlette.responses import Response  # noqa: TC002  FastAPI reads the annot
 from pitstop import analyze
 from pitstop.analyze.loading import hint
 from pitstop.analyze.units import duration_text
-from pitstop.dashboard import charts, inside, waterfall
+from pitstop.analyze.wave_runs import wave_runs
+from pitstop.dashboard import charts, inside, waterfall, wave_chart
 from pitstop.dashboard.access import page_reader
 from pitstop.dashboard.desk import base_of, desk_of
 from pitstop.dashboard.inside import TracesWanted
@@ -119,6 +120,7 @@ def trace(
         "statements": sum(1 for span in tree.spans if span.kind == DB),
         "shares": shares_of(tree),
         "repeated": repeated_in(tree),
+        "charts": [(run, wave_chart.lanes_of(run)) for run in wave_runs(tree)],
         "plans": planned,
         "first": waterfall.first_frame(rows, tree.duration_s),
         "island": {
