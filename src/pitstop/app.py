@@ -157,6 +157,7 @@ def init(**arguments: object) -> None:
     RECORDER.shed(spans_on=True, sample_rate=settings.number("sample_rate"))
     RECORDER.nudge = flusher.nudge
     RECORDER.flush = flush
+    RECORDER.event = flusher.event
     WORDING.full = settings.flag("error_messages")
     RECORDER.on = True
     _attach_inside(settings.words("instrument"))
@@ -324,7 +325,7 @@ def shutdown(timeout_s: float = EXIT_FLUSH_S) -> bool:
         _wiring.profiler.stop()
         cannot_answer(PROFILE)
     done = flusher is None or flusher.stop(timeout_s)
-    RECORDER.nudge = RECORDER.flush = None
+    RECORDER.nudge = RECORDER.flush = RECORDER.event = None
     if _wiring.exporter is not None:
         done = _wiring.exporter.stop(timeout_s) and done
         _wiring.exporter = None

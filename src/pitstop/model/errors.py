@@ -8,7 +8,10 @@
     │   └── StoreCorruptError                  the file is no database, or a damaged one
     ├── EgressError       (ConnectionError) a call to somebody outside came to nothing
     │   └── EgressRefusedError                 it may not be made at all; trying again is of no use
-    └── NotFoundError     (LookupError)   what was asked for is not recorded
+    ├── CacheKeyError     (TypeError)     arguments that no key can be made of
+    ├── CacheValueError   (TypeError)     a value that cannot leave the process
+    ├── NotFoundError     (LookupError)   what was asked for is not recorded
+    └── TaskError         (RuntimeError)  tasks cannot be run here, or one has no result
 
 A message names the value, the limit and the next step.
 """
@@ -48,5 +51,17 @@ class EgressRefusedError(EgressError):
     """A call that may not be made: to a private address, over another scheme, with a header that is two."""
 
 
+class CacheKeyError(PitstopError, TypeError):
+    """Arguments of a cached call that no key can be made of that is the same in every process."""
+
+
+class CacheValueError(PitstopError, TypeError):
+    """A value that has no bytes a cache would take: of an unknown type, too large, too deep."""
+
+
 class NotFoundError(PitstopError, LookupError):
     """What was asked for by name is not recorded."""
+
+
+class TaskError(PitstopError, RuntimeError):
+    """Tasks cannot be run from here, or the result of one is asked for that has none."""

@@ -70,6 +70,7 @@ class Recorder:
         self.recent: deque[Fields] = deque(maxlen=recent)
         self.nudge: Callable[[bool], None] | None = None  # called with True when the buffer is filling up
         self.flush: Callable[[float], bool] | None = None  # for integrations that see the server shut down
+        self.event: Callable[[str, str], None] | None = None  # notes that something has happened: kind, text
         self._rng = rng
         self._counts: list[tuple[str, float]] = []
         self._gauges: dict[str, float] = {}

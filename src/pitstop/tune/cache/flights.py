@@ -1,0 +1,129 @@
+"""One recomputation of a key at a time in this process, whoever asks: threads, tasks, several event loops.
+
+The first caller leads; the others wait for its result or its exception. A leader that is cancelled, or dies of anything
+that is no `Exception`, hands over: all who wait ask again, and the first of them leads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Flight:
+    """A recomputation that is under way. `landed`: `value` or `error` is there; otherwise it was given up."""
+
+    __slots__ = ("_lock", "_over", "_wakers", "error", "landed", "thread_id", "value")
+
+    def __init__(self) -> None:
+        self.landed = False
+        self.value: Any = None
+        self.error: BaseException | None = None
+        self.thread_id = threading.get_ident()
+        self._over = False
+        self._wakers: list[Callable[[], object]] = []
+        self._lock = threading.Lock()
+
+    def land(self, value: Any, error: BaseException | None) -> None:
+        """Give everybody who waits this."""
+        self.value, self.error = value, error
+        self.landed = True
+        self.give_up()
+
+    def give_up(self) -> None:
+        """Wake everybody, with what there is."""
+        with self._lock:
+            self._over = True
+            wakers, self._wakers = self._wakers, []
+        for wake in wakers:
+            wake()
+
+    def _add(self, wake: Callable[[], object]) -> None:
+        with self._lock:
+            if not self._over:
+                self._wakers.append(wake)
+                return
+        wake()
+
+    def _remove(self, wake: Callable[[], object]) -> None:
+        with self._lock:
+            if wake in self._wakers:
+                self._wakers.remove(wake)
+
+
+class Wait:
+    """A step: until `flight` is over, for `timeout_s` at most; whether it is."""
+
+    __slots__ = ("flight", "timeout_s")
+
+    def __init__(self, flight: Flight, timeout_s: float) -> None:
+        self.flight = flight
+        self.timeout_s = timeout_s
+
+    def run(self) -> bool:
+        """Block this thread."""
+        gate = threading.Lock()
+        gate.acquire()
+        self.flight._add(gate.release)  # noqa: SLF001  the two are one thing
+        if gate.acquire(timeout=max(0.0, self.timeout_s)):
+            return True
+        self.flight._remove(gate.release)  # noqa: SLF001  as above
+        return False
+
+    async def arun(self) -> bool:
+        """Suspend this task; the flight's leader may be in another thread or loop."""
+        loop = asyncio.get_running_loop()
+        gate: asyncio.Future[None] = loop.create_future()
+
+        def wake() -> None:
+            with contextlib.suppress(RuntimeError):  # the loop was closed, and with it who waited there
+                loop.call_soon_threadsafe(_open, gate)
+
+        self.flight._add(wake)  # noqa: SLF001  as above
+        try:
+            await asyncio.wait_for(gate, max(0.0, self.timeout_s))
+        except TimeoutError:
+            return False
+        finally:
+            self.flight._remove(wake)  # noqa: SLF001  as above
+        return True
+
+
+def _open(gate: asyncio.Future[None]) -> None:
+    if not gate.done():
+        gate.set_result(None)
+
+
+class Flights:
+    """Those under way, by key."""
+
+    def __init__(self) -> None:
+        self._under_way: dict[str, Flight] = {}
+
+    def __len__(self) -> int:
+        return len(self._under_way)
+
+    def board(self, key: str) -> tuple[Flight, bool]:
+        """The flight of `key`, and whether the caller leads it and so has to `land` or `give_up`."""
+        flight = Flight()
+        known = self._under_way.setdefault(key, flight)  # atomic: one of those who come at once leads
+        return known, known is flight
+
+    def land(self, key: str, flight: Flight, value: Any, error: BaseException | None = None) -> None:
+        """It came to an end. Whoever comes from now on leads a new one."""
+        self._under_way.pop(key, None)
+        flight.land(value, error)
+
+    def give_up(self, key: str, flight: Flight) -> None:
+        """The leader cannot go on."""
+        self._under_way.pop(key, None)
+        flight.give_up()
+
+    def reset_after_fork(self) -> None:
+        """Leaders of the parent lead nothing here."""
+        self._under_way.clear()

@@ -1,0 +1,1 @@
+"""Databases behind SQLAlchemy (≥ 2.0): sane engines, plans that explain themselves, indexes, views, upkeep."""
