@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from pitstop.tune.cache.region import Region
+    from pitstop.tune.cache.warming import Warmer
 
 NO_TAGS: Final = ()
 
@@ -36,6 +37,7 @@ class Cached:
         self.function = function
         self.region = region
         self.ttl_s = ttl_s
+        self.warmer: Warmer | None = None
         self.key = CallKey(function, ignore=ignore, version=version)
         self._by = key
         self._tags = tags
@@ -103,6 +105,8 @@ def decorate(cached: Cached) -> Callable[..., Any]:
             entry = find(key)
             if entry is not None and fresh(entry, start_ns):
                 return hit(entry, start_ns, tenant)
+            if cached.warmer is not None and not tenant:
+                cached.warmer.remember(key, args, kwargs, entry)
             visit = cached.visit(key, tenant, args, kwargs)
             return await steps.arun(obtain(region, visit, lambda: function(*args, **kwargs), core.background.task))
 
@@ -121,6 +125,8 @@ def decorate(cached: Cached) -> Callable[..., Any]:
         entry = find(key)
         if entry is not None and fresh(entry, start_ns):
             return hit(entry, start_ns, tenant)
+        if cached.warmer is not None and not tenant:
+            cached.warmer.remember(key, args, kwargs, entry)
         visit = cached.visit(key, tenant, args, kwargs)
         return steps.run(obtain(region, visit, lambda: function(*args, **kwargs), core.background.thread))
 

@@ -57,17 +57,16 @@ class Visit:
 
     def begin(self, core: Core) -> None:
         """From now on whoever changes the key, or voids a tag, keeps the outcome from being kept."""
-        self.mark = core.loading[self.key] = object()
+        self.mark = core.loading.begin(self.key)
         self.epoch = core.versions.epoch
 
     def end(self, core: Core) -> None:
         """The outcome is kept, or was not to be."""
-        if core.loading.get(self.key) is self.mark:
-            core.loading.pop(self.key, None)
+        core.loading.end(self.key, self.mark)
 
     def undisturbed(self, core: Core) -> bool:
         """Whether the outcome may be kept."""
-        return core.loading.get(self.key) is self.mark and core.versions.holds(self.tags, self.epoch)
+        return core.loading.undisturbed(self.key, self.mark) and core.versions.holds(self.tags, self.epoch)
 
 
 def entry_of(region: Region, visit: Visit, envelope: Envelope, link: Link) -> Entry | None:
@@ -87,7 +86,7 @@ def entry_of(region: Region, visit: Visit, envelope: Envelope, link: Link) -> En
     if not link.level.tells:
         entry.check_ns = now_ns + int(UNTOLD_S * 1e9)
         entry.soon_ns = min(entry.soon_ns, entry.check_ns)
-    if core.loading.get(visit.key) is visit.mark and core.versions.holds(entry.tags, visit.epoch):
+    if core.loading.undisturbed(visit.key, visit.mark) and core.versions.holds(entry.tags, visit.epoch):
         put(region, entry)
     return entry
 

@@ -55,6 +55,11 @@ def _digest(text: str) -> str:
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
+def shorten(text: str) -> str:
+    """`text`, or its hash where it is long."""
+    return text if len(text) <= LONGEST else f"#{_digest(text)}"
+
+
 def hashed(key: str) -> str:
     """What stands for `key` in reports: 64 bits of its hash, hex."""
     return hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()

@@ -134,6 +134,12 @@ class Region:
             return self.hit(entry, visit.start_ns, visit.tenant)
         return await steps.arun(obtain(self, visit, make, self.core.background.task))
 
+    @property
+    def used(self) -> bool:
+        """Whether anything was asked of it."""
+        stats = self.stats
+        return bool(stats.misses.total or stats.sets.total or any(tally.total for tally in stats.hits.values()))
+
     # What lookups and the decorator are made of.
 
     def visit(
@@ -278,6 +284,7 @@ class Region:
     def _set(self, visit: Visit, value: Any) -> Steps[None]:
         core = self.core
         next(self.stats.sets.up)
+        core.loading.disturb(visit.key)  # what is being made of older data must not come after this
         visit.begin(core)
         try:
             for place, link in enumerate(core.links):
@@ -292,7 +299,7 @@ class Region:
         """What `delete` does."""
         core = self.core
         next(self.stats.invalidations["key"].up)
-        core.loading.pop(visit.key, None)
+        core.loading.disturb(visit.key)
         there = core.memory.drop(visit.key)
         for link in core.links:
             there = bool((yield from link.remove(self.stats, [visit.key]))) or there
