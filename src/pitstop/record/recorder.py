@@ -65,6 +65,7 @@ class Recorder:
         self.spans_on = True
         self.shedding = False
         self.capacity = capacity
+        self.slow_query_s = 1.0  # the setting of that name, for whoever looks at statements
         self.buffer: list[Fields] = []
         self.inside = 0
         self.recent: deque[Fields] = deque(maxlen=recent)
