@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pitstop.tune.waves.graph import Graph
     from pitstop.tune.waves.result import WavesResult
 
-POOL = "waves"
+POOL = "threads"  # as for executors
 WAITED_NS = 1_000_000  # for a thread: handing over to one takes a tenth of it
 
 
@@ -94,7 +94,7 @@ class Recording:
         if not self._start_ns:
             return
         attrs = self._attrs
-        attrs["speed_up"] = round(result.speed_up, 2)
+        attrs["speed_up"] = float(f"{result.speed_up:.3g}")
         attrs["critical_path"] = " → ".join(result.critical_path)
         left_out = [task.name for task in result.tasks.values() if task.outcome == SKIPPED]
         if left_out:
