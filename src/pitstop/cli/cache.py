@@ -93,9 +93,10 @@ def stats(
 def invalidate(
     *,
     region: Region = None,
-    tag: Annotated[str | None, typer.Option("--tag", metavar="TAG", help="Values with this tag.")] = None,
+    tag: Annotated[
+        list[str] | None, typer.Option("--tag", metavar="TAG", help="Values with it; may be repeated.")
+    ] = None,
     tenant: Annotated[str | None, typer.Option("--tenant", metavar="NAME", help="Values of this tenant.")] = None,
-    key: Annotated[str | None, typer.Option("--key", metavar="KEY", help="One key; with --region.")] = None,
     everything: Annotated[bool, typer.Option("--everything", help="All values of all regions.")] = False,
     service: Service = None,
     pid: Pid = None,
@@ -103,17 +104,15 @@ def invalidate(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Throw cached values away, in the recorded processes of this machine. Counts first and asks, naming what goes."""
+    """Throw away what matches any of these, in the recorded processes of this machine. Counts first and asks."""
     from pitstop.analyze.asked import asked, gone_text  # noqa: PLC0415  numpy
 
-    given = {"region": region, "tag": tag, "tenant": tenant, "key": key}
-    chosen: dict[str, object] = {name: value for name, value in given.items() if value is not None}
+    given: dict[str, object] = {"region": region, "tags": tag, "tenant": tenant}
+    chosen = {name: value for name, value in given.items() if value}
     if not chosen and not everything:
-        raise SettingError("say what goes: --region, --tag, --tenant or --key, or --everything for all of it")
+        raise SettingError("say what goes: --region, --tag or --tenant, or --everything for all of it")
     if chosen and everything:
-        raise SettingError(f"--everything is all of it; leave out --{' and --'.join(chosen)}, or --everything")
-    if key is not None and region is None:
-        raise SettingError(f"--key {key} is in which region? Add --region NAME")
+        raise SettingError("--everything is all of it; leave out --region, --tag and --tenant, or --everything")
     chosen["everything"] = everything
     would = asked(CACHE_INVALIDATE, chosen | {"dry_run": True}, service=service, pid=pid)
     seen = would
@@ -122,7 +121,9 @@ def invalidate(
             typer.confirm(f"{gone_text(would, dry_run=True)}. Throw them away?", abort=True, err=True)
         seen = asked(CACHE_INVALIDATE, chosen | {"dry_run": False}, service=service, pid=pid)
     if as_json:
-        terminal.print_json(contract.document(None, invalidate=contract_tune.counted(seen, dry_run=dry_run)))
+        terminal.print_json(
+            contract.document(None, invalidate=contract_tune.counted(seen, seen.total("entries"), dry_run=dry_run))
+        )
     else:
         terminal.say(f"{gone_text(seen, dry_run=dry_run)}.")
         complain(seen.problems)
@@ -138,7 +139,9 @@ def warm(
     chosen: dict[str, object] = {"dry_run": dry_run} | ({} if region is None else {"region": region})
     seen = asked(CACHE_WARM, chosen, service=service, pid=pid, takes_s=WARM_S)
     if as_json:
-        terminal.print_json(contract.document(None, warm=contract_tune.counted(seen, dry_run=dry_run)))
+        terminal.print_json(
+            contract.document(None, warm=contract_tune.counted(seen, seen.total("calls"), dry_run=dry_run))
+        )
     else:
         terminal.say(f"{warmed_text(seen, dry_run=dry_run)}.")
         complain(seen.problems)

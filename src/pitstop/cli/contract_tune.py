@@ -81,12 +81,12 @@ def command(row: CacheRow) -> Json:
     }
 
 
-def counted(seen: Asked, *, dry_run: bool) -> Json:
-    """Values that went or were made, or would be."""
+def counted(seen: Asked, entries: int, *, dry_run: bool) -> Json:
+    """So many values went or were made, or would be."""
     return {
         "dry_run": dry_run,
         "processes": [one.pid for one in seen.answers],
-        "entries": seen.total("entries"),
+        "entries": entries,
         "regions": seen.regions,
         "problems": list(seen.problems),
     }

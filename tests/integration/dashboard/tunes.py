@@ -249,8 +249,8 @@ def orders_plan() -> PlanBody:
 def index_plan(statement: str) -> PlanBody:
     root = node("Index Scan", "product_pkey on product", "id = $1", cost=8.3, rows_actual=None, time_s=None, own_s=None)
     return {
-        "statement": statement, "dialect": "postgresql", "analyzed": False, "duration_s": None, "root": root, "findings": [],
-        "route": PRODUCT,
+        "statement": statement, "dialect": "postgresql", "analyzed": False, "duration_s": None, "root": root,
+        "findings": [], "route": PRODUCT,
     }  # fmt: skip
 
 
@@ -337,13 +337,12 @@ class Process:
         self.did.append((CACHE_INVALIDATE, dict(asked)))
         if self.broken:
             raise PitstopError(self.broken)
-        one = 31 if "tag" in asked else 812
-        regions = {str(asked["region"]): one} if "region" in asked else {"product": one, XSS: 1}
-        return {"entries": sum(regions.values()), "nbytes": 1500 * one, "regions": regions, "shared": ""}
+        regions = {str(asked["region"]): 812} if "region" in asked else {"product": 31, XSS: 1}
+        return {"entries": sum(regions.values()), "regions": regions, "dry_run": bool(asked.get("dry_run"))}
 
     def warm(self, asked: Mapping[str, Any]) -> WarmAnswer:
         self.did.append((CACHE_WARM, dict(asked)))
-        return {"entries": 40, "regions": {"product": 40}, "took_s": 0.2}
+        return {"calls": 40, "regions": {"product": 40}, "dry_run": bool(asked.get("dry_run"))}
 
     def optimize(self, asked: Mapping[str, Any]) -> OptimizeAnswer:
         self.did.append((MEMORY_OPTIMIZE, dict(asked)))
@@ -370,7 +369,8 @@ def process(folder: Path) -> Iterator[Process]:
         MEMORY_LOOK: made.look,
     }  # fmt: skip
     known = dict(asks.ANSWERS)
-    found, desk_module.folder_of = desk_module.folder_of, lambda _uid: str(folder / "asked")
+    found = desk_module.folder_of
+    setattr(desk_module, "folder_of", lambda _uid: str(folder / "asked"))  # noqa: B010  mypy does not let it be set
     for what, answer in parts.items():
         asks.can_answer(what, answer)
     desk = desk_module.Desk(SERVICE, lambda work: threading.Thread(target=work, daemon=True).start())
@@ -388,7 +388,7 @@ def process(folder: Path) -> Iterator[Process]:
         over.set()
         thread.join()
         desk.close()
-        desk_module.folder_of = found
+        setattr(desk_module, "folder_of", found)  # noqa: B010  as above
         asks.ANSWERS.clear()
         asks.ANSWERS.update(known)
 
