@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
 PATIENCE_S = 5.0  # beyond what the answer itself takes: a process looks for requests once a second, and may be busy
 LONGEST_LOOK_S = 60.0
+MOST_NAMED = 5  # regions in a sentence
 MOST_LINES = 40  # of allocations, that one shows
 LIKE: dict[str, dict[str, Any]] = {
-    CACHE_INVALIDATE: {"entries": 0, "nbytes": 0, "regions": {"": 0}, "shared": ""},
-    CACHE_WARM: {"entries": 0, "regions": {"": 0}, "took_s": 0.0},
+    CACHE_INVALIDATE: {"entries": 0, "regions": {"": 0}},
+    CACHE_WARM: {"calls": 0, "regions": {"": 0}},
     MEMORY_OPTIMIZE: {"before_bytes": 0, "after_bytes": 0, "collected": 0, "took_s": 0.0, "notes": [""]},
     MEMORY_LOOK: {
         "took_s": 0.0, "lines": [{"line": "", "nbytes": 0, "count": 0}], "held_bytes": 0, "notes": [""],
@@ -57,11 +58,6 @@ class Asked:
                 out[name] = out.get(name, 0) + entries
         return dict(sorted(out.items(), key=lambda item: (-item[1], item[0])))
 
-    @property
-    def shared(self) -> str:
-        """What cannot be counted because others share it, in words."""
-        return next((one.body["shared"] for one in self.answers if one.body["shared"]), "")
-
 
 def asked(
     what: str,
@@ -91,22 +87,25 @@ def asked(
 
 
 def gone_text(seen: Asked, *, dry_run: bool) -> str:
-    """What an invalidation took, or would take: ``812 values in 2 processes went: 800 of product, 12 of basket``."""
+    """What an invalidation took, or would take: ``812 values in the memory of 2 processes went: 800 of product, …``."""
     verb = "would go" if dry_run else "went"
-    named = ", ".join(f"{count_text(entries)} of {region}" for region, entries in list(seen.regions.items())[:5])
     where = f"{len(seen.answers)} process{'' if len(seen.answers) == 1 else 'es'}"
     entries = seen.total("entries")
-    held = f" ({bytes_text(seen.total('nbytes'))})" if seen.total("nbytes") else ""
-    text = f"{count_text(entries)} value{'' if entries == 1 else 's'}{held} in {where} {verb}"
-    text += f": {named}" if named else ""
-    return f"{text}; {seen.shared}" if seen.shared else text
+    text = f"{count_text(entries)} value{'' if entries == 1 else 's'} in the memory of {where} {verb}"
+    return text + _named(seen)
 
 
 def warmed_text(seen: Asked, *, dry_run: bool) -> str:
     """What a warming made, or would make."""
-    verb = "would be made" if dry_run else "were made"
-    named = ", ".join(f"{count_text(entries)} of {region}" for region, entries in list(seen.regions.items())[:5])
-    return f"{count_text(seen.total('entries'))} values {verb}" + (f": {named}" if named else "")
+    calls = seen.total("calls")
+    verb = "would be made" if dry_run else "was made" if calls == 1 else "were made"
+    return f"{count_text(calls)} value{'' if calls == 1 else 's'} {verb}{_named(seen)}"
+
+
+def _named(seen: Asked) -> str:
+    found = [f"{count_text(number)} of {region}" for region, number in seen.regions.items() if number]
+    more = f" and of {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
+    return f": {', '.join(found[:MOST_NAMED])}{more}" if found else ""
 
 
 def freed_text(one: Answered) -> str:

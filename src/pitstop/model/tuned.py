@@ -212,38 +212,39 @@ MEMORY_LOOK: Final = "memory.look"  # LookAsk → LookAnswer
 
 
 class InvalidateAsk(TypedDict, total=False):
-    """What goes: all that are given must hold; with nothing but `everything`, all of it. `dry_run`: only count."""
+    """What goes: whatever has one of the tags, or is of that tenant or region, or `everything`.
 
-    region: str
-    key: str
-    tag: str
+    `dry_run`: only count.
+    """
+
+    tags: list[str]
     tenant: str
+    region: str
     everything: bool
     dry_run: bool
 
 
 class InvalidateAnswer(TypedDict):
-    """Values that went, or would go, by region. What shares a level with others cannot be counted: `shared` says so."""
+    """Values in this process' memory that went, or would go, by region; levels below lose theirs, too."""
 
     entries: int
-    nbytes: int
     regions: dict[str, int]
-    shared: str
+    dry_run: bool
 
 
 class WarmAsk(TypedDict, total=False):
-    """Which region; all of them when left out. `dry_run`: only say what would be made."""
+    """Which region; all of them when left out. `dry_run`: only count."""
 
     region: str
     dry_run: bool
 
 
 class WarmAnswer(TypedDict):
-    """Values made, or to be made, by region."""
+    """Calls whose values were made, or would be, by region."""
 
-    entries: int
+    calls: int
     regions: dict[str, int]
-    took_s: float
+    dry_run: bool
 
 
 class OptimizeAnswer(TypedDict):

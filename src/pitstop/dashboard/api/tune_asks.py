@@ -13,17 +13,20 @@ if TYPE_CHECKING:
     from pitstop.analyze.asked import Asked
 
 LONGEST_TEXT = 400
+MOST_TAGS = 100
 Text = Annotated[str, Field(min_length=1, max_length=LONGEST_TEXT)]
 
 
 class InvalidateIn(BaseModel):
-    """What goes; all that are given must hold. `everything` alone: every region. With `dry_run` it is only counted."""
+    """What goes: whatever has one of the tags, or is of that tenant or region, or everything.
+
+    With `dry_run` it is only counted.
+    """
 
     service: Text | None = None
     region: Text | None = None
-    tag: Text | None = None
+    tags: list[Text] = Field(default_factory=list, max_length=MOST_TAGS)
     tenant: Text | None = None
-    key: Text | None = None
     everything: bool = False
     dry_run: bool = True
 
@@ -33,8 +36,8 @@ class InvalidateIn(BaseModel):
 
     def names(self) -> str:
         """What it is, for the log."""
-        chosen = [f"{name}={value!r}" for name, value in self.chosen().items() if name not in {"dry_run", "everything"}]
-        return " ".join(chosen) or "everything"
+        chosen = [f"{name}={value!r}" for name, value in self.chosen().items() if name != "dry_run" and value]
+        return " ".join(chosen)
 
 
 class WarmIn(BaseModel):
@@ -51,7 +54,6 @@ class CountedOut(BaseModel):
     dry_run: bool
     processes: list[int]
     entries: int
-    bytes: int
     regions: dict[str, int]
     text: str
     problems: list[str]
@@ -59,18 +61,18 @@ class CountedOut(BaseModel):
     @classmethod
     def gone(cls, seen: Asked, *, dry_run: bool) -> CountedOut:
         """Of an invalidation."""
-        return cls._of(seen, dry_run=dry_run, nbytes=seen.total("nbytes"), text=gone_text(seen, dry_run=dry_run))
+        return cls._of(seen, seen.total("entries"), gone_text(seen, dry_run=dry_run), dry_run=dry_run)
 
     @classmethod
     def warmed(cls, seen: Asked, *, dry_run: bool) -> CountedOut:
         """Of a warming."""
-        return cls._of(seen, dry_run=dry_run, nbytes=0, text=warmed_text(seen, dry_run=dry_run))
+        return cls._of(seen, seen.total("calls"), warmed_text(seen, dry_run=dry_run), dry_run=dry_run)
 
     @classmethod
-    def _of(cls, seen: Asked, *, dry_run: bool, nbytes: int, text: str) -> CountedOut:
+    def _of(cls, seen: Asked, entries: int, text: str, *, dry_run: bool) -> CountedOut:
         return cls(
-            dry_run=dry_run, processes=[one.pid for one in seen.answers], entries=seen.total("entries"), bytes=nbytes,
-            regions=seen.regions, text=text, problems=list(seen.problems),
+            dry_run=dry_run, processes=[one.pid for one in seen.answers], entries=entries, regions=seen.regions,
+            text=text, problems=list(seen.problems),
         )  # fmt: skip
 
 

@@ -120,8 +120,8 @@ def trace(
         "statements": sum(1 for span in tree.spans if span.kind == DB),
         "shares": shares_of(tree),
         "repeated": repeated_in(tree),
-        "charts": [(run, wave_chart.lanes_of(run)) for run in wave_runs(tree)],
         "plans": planned,
+        "charts": [(run, wave_chart.lanes_of(run)) for run in wave_runs(tree)],
         "first": waterfall.first_frame(rows, tree.duration_s),
         "island": {
             "waterfall": waterfall.island(rows, tree, links) | {"plans": [one.statement for one in planned]},

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 MOST: Final = 60_000  # objects visited, about 0.1 s
 DEEPEST: Final = 6
+MOST_INNER: Final = 1000  # of a container that is not large: keys of a module's dict and the like
 LARGE_BYTES: Final = 65_536  # of one buffer
 BOUNDS: Final = ("maxsize", "max_size", "_maxsize", "maxlen", "capacity", "max_entries", "max_length", "limit")
 _CACHED: Final = type(lru_cache(lambda: None))
@@ -121,22 +122,15 @@ def recent_of(container: Any, most: int = 6) -> list[Any]:
 def _inner(each: Any, path: str, holder: Holder | None) -> Iterator[tuple[Any, str, int | None]]:
     """What `each` holds: object, name, and the bound that `each` sets on it."""
     kind = type(each)  # not what a proxy says it is
-    if issubclass(kind, dict):
-        for value in list(islice(each.values(), 3 if holder else len(each))):
+    if issubclass(kind, (dict, list, tuple, set, frozenset, deque)):
+        values = each.values() if issubclass(kind, dict) else each
+        for value in list(islice(values, 3 if holder else MOST_INNER)):
             yield value, f"{path}[…]", None  # a key may be the host's data
-    elif issubclass(kind, (list, tuple, set, frozenset, deque)):
-        for value in list(islice(each, 3 if holder else 50)):
-            yield value, f"{path}[…]", None
     elif issubclass(kind, type):
-        if not (each.__module__ or "").partition(".")[0] in sys.stdlib_module_names or each.__module__ == "__main__":
-            for key, value in list(vars(each).items()):
-                yield value, f"{path}.{key}", None
+        if each.__module__ == "__main__" or str(each.__module__).partition(".")[0] not in sys.stdlib_module_names:
+            yield from ((value, f"{path}.{key}", None) for key, value in list(vars(each).items()))
     elif issubclass(kind, FunctionType):
-        for name, cell in zip(each.__code__.co_freevars, each.__closure__ or (), strict=False):
-            yield cell, f"{path}.<{name}>", None
-        for value in each.__defaults__ or ():
-            yield value, f"{path}.<default>", None
-        yield from ((value, path, None) for value in each.__dict__.values())
+        yield from _of_function(each, path)
     elif issubclass(kind, CellType):
         yield each.cell_contents, path, None
     elif issubclass(kind, MethodType):
@@ -145,6 +139,14 @@ def _inner(each: Any, path: str, holder: Holder | None) -> Iterator[tuple[Any, s
         yield from _of_cached(each, path)
     else:
         yield from _of_instance(each, kind, path)
+
+
+def _of_function(each: Any, path: str) -> Iterator[tuple[Any, str, int | None]]:
+    for name, cell in zip(each.__code__.co_freevars, each.__closure__ or (), strict=False):
+        yield cell, f"{path}.<{name}>", None
+    for value in each.__defaults__ or ():
+        yield value, f"{path}.<default>", None
+    yield from ((value, path, None) for value in list(each.__dict__.values()))
 
 
 def _of_cached(each: Any, path: str) -> Iterator[tuple[Any, str, int | None]]:

@@ -1,4 +1,4 @@
-"""Redis servers that tests may kill, stop and restart: one, one with sentinels, a 3+3 cluster, and a proxy that cuts."""
+"""Redis servers that tests may kill, stop and restart: one, one with sentinels, a 3+3 cluster; a proxy that cuts."""
 
 from __future__ import annotations
 
@@ -53,7 +53,17 @@ class Server:
             config = self.folder / "sentinel.conf"
             config.write_text(sentinel)
             self.command += [str(config), "--sentinel"]
-        self.command += ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", str(self.folder), *options]
+        self.command += [
+            "--port",
+            str(self.port),
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            "--dir",
+            str(self.folder),
+            *options,
+        ]
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Server:
@@ -121,7 +131,7 @@ class Guarded:
     """A primary, its replica, and three sentinels that fail over within a second."""
 
     def __init__(self, folder: Path) -> None:
-        self.servers = [Server(folder).start()]
+        self.servers = [Server(folder, "--repl-diskless-sync-delay", "0").start()]
         self.servers.append(Server(folder, "--replicaof", "127.0.0.1", str(self.servers[0].port)).start())
         until(lambda: self.servers[1].info("replication")["master_link_status"] == "up", "the replica follows")
         told = (
@@ -130,9 +140,7 @@ class Guarded:
         )
         self.sentinels = [Server(folder, sentinel=told).start() for _ in range(3)]
         until(
-            lambda: all(
-                s.info("sentinel")["master0"].endswith("slaves=1,sentinels=3") for s in self.sentinels
-            ),
+            lambda: all(s.info("sentinel")["master0"].endswith("slaves=1,sentinels=3") for s in self.sentinels),
             "the sentinels know one another",
         )
 

@@ -61,17 +61,15 @@ async function invalidate(form) {
   const { what, which } = form.elements;
   const { region, service } = form.dataset;
   const out = role("invalidated", form), button = form.querySelector("button.on");
-  const body = { service: service || null, region };
-  if (what.value !== "region") {
-    if (!which.value.trim()) { which.setCustomValidity(`which ${what.value}?`); form.reportValidity(); return; }
-    body[what.value] = which.value.trim();
-  }
+  const wanted = which.value.trim();
+  if (what.value !== "region" && !wanted) { which.setCustomValidity(`which ${what.value}?`); form.reportValidity(); return; }
+  const body = { service: service || null, ...{ region: { region }, tag: { tags: [wanted] }, tenant: { tenant: wanted } }[what.value] };
   button.disabled = true;
   out.textContent = "Counting …";
   try {
     const seen = await send("POST", "cache/invalidate", { ...body, dry_run: true });
     out.textContent = `${seen.text}.`;
-    const named = what.value === "region" ? `All of “${region}”` : `The values of “${region}” with ${what.value} “${which.value.trim()}”`;
+    const named = { region: `All of “${region}”`, tag: `All values with the tag “${wanted}”, in every region`, tenant: `All values of the tenant “${wanted}”, in every region` }[what.value];
     if (!(await sure(`${named}: ${seen.text}. They are made anew when they are asked for, which takes its time.`, "Throw away"))) return;
     const gone = await send("POST", "cache/invalidate", { ...body, dry_run: false });
     out.textContent = "";
