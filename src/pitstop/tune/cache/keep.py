@@ -57,17 +57,16 @@ class Visit:
 
     def begin(self, core: Core) -> None:
         """From now on whoever changes the key, or voids a tag, keeps the outcome from being kept."""
-        self.mark = core.loading[self.key] = object()
+        self.mark = core.loading.begin(self.key)
         self.epoch = core.versions.epoch
 
     def end(self, core: Core) -> None:
         """The outcome is kept, or was not to be."""
-        if core.loading.get(self.key) is self.mark:
-            core.loading.pop(self.key, None)
+        core.loading.end(self.key, self.mark)
 
     def undisturbed(self, core: Core) -> bool:
         """Whether the outcome may be kept."""
-        return core.loading.get(self.key) is self.mark and core.versions.holds(self.tags, self.epoch)
+        return core.loading.undisturbed(self.key, self.mark) and core.versions.holds(self.tags, self.epoch)
 
 
 def entry_of(region: Region, visit: Visit, envelope: Envelope, link: Link) -> Entry | None:
@@ -87,7 +86,7 @@ def entry_of(region: Region, visit: Visit, envelope: Envelope, link: Link) -> En
     if not link.level.tells:
         entry.check_ns = now_ns + int(UNTOLD_S * 1e9)
         entry.soon_ns = min(entry.soon_ns, entry.check_ns)
-    if core.loading.get(visit.key) is visit.mark and core.versions.holds(entry.tags, visit.epoch):
+    if core.loading.undisturbed(visit.key, visit.mark) and core.versions.holds(entry.tags, visit.epoch):
         put(region, entry)
     return entry
 
@@ -129,6 +128,22 @@ def keep(
     return entry
 
 
+def keep_here(region: Region, visit: Visit, value: Any) -> None:
+    """Keep a value that the host has set in memory, where there is no other level."""
+    rules, core = region.rules, region.core
+    negative = value is None
+    if negative:
+        ttl_s = rules.negative_ttl_s
+    elif isinstance(rules.ttl_s, Adaptive):
+        ttl_s, region.why = choose_ttl_s(Trend(), 0.0, rules.ttl_s)
+    else:
+        ttl_s = region.ttl_s = rules.ttl_s
+    stale_s = max(rules.stale_s, rules.stale_if_error_s)
+    fresh_ns = visit.start_ns + int(ttl_s * 1e9)
+    entry = build(region, visit, value, core.now_s(), fresh_ns, 0.0, negative=negative, trend=None, stale_s=stale_s)
+    put(region, entry)
+
+
 def save(region: Region, visit: Visit, envelope: Envelope) -> Steps[None]:
     """Hand a value down to the levels that have told the versions of its tags."""
     core = region.core
@@ -155,9 +170,9 @@ def build(
 ) -> Entry:  # fmt: skip
     """An entry that is kept nowhere yet."""
     soon_ns = fresh_ns
-    if type(value) is Negative:
-        soon_ns = 0  # every lookup has to look closely
-    elif region.rules.early and not negative:
+    if negative:
+        soon_ns = 0  # every such lookup is counted, and may have to raise
+    elif region.rules.early:
         left_ns = max(0, fresh_ns - region.core.now_ns())
         soon_ns = fresh_ns - min(int(cost_s * region.rules.early * EARLIEST * 1e9), left_ns // 2)
     return Entry(
