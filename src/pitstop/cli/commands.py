@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from pitstop.cli import (
+    advise,
     alerts,
     demo,
     doctor,
@@ -72,6 +73,7 @@ app.command("trace", rich_help_panel=READ)(trace.trace)
 app.command("errors", rich_help_panel=READ)(errors.errors)
 app.command("profile", rich_help_panel=READ)(profile.profile)
 app.command("health", rich_help_panel=READ)(health.health)
+app.command("advise", rich_help_panel=READ)(advise.advise)
 app.command("runtime", rich_help_panel=READ)(runtime.runtime)
 app.command("slo", rich_help_panel=READ)(slo.slo)
 app.add_typer(alerts.app, name="alerts", rich_help_panel=READ)
