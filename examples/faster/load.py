@@ -8,7 +8,7 @@ import threading
 from typing import NamedTuple
 
 CUSTOMERS = 16  # of those who are asked for; a few of them most of the time
-WRITE_EVERY = 33  # requests: somebody buys something
+WRITE_EVERY = 50  # requests: somebody buys something
 CLIENTS = 4
 TIMEOUT_S = 60.0
 
