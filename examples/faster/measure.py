@@ -189,7 +189,7 @@ def main() -> int:
     options = parser.parse_args()
     print(f"step {'':<30}  P50 ms   P95 ms   P99 ms  P95 against step 0")
     try:
-        measured = Course(options.folder, options.requests, print).run()
+        measured = Course(options.folder, options.requests, lambda line: print(line, flush=True)).run()
     except FasterError as error:
         print(error, file=sys.stderr)
         return 2
