@@ -185,7 +185,7 @@ def test_a_whole_that_takes_too_long_ends_with_what_it_has(run: Runner) -> None:
         Task("hangs", lambda: release.wait(PATIENCE_S)),
         Task("never", lambda hangs: hangs, needs=["hangs"]),
     ]
-    for result in (run(Waves(timeout_s=0.1), tasks), run(Waves(timeout_s=PATIENCE_S), tasks, timeout_s=0.1)):
+    for result in (run(Waves(timeout_s=0.5), tasks), run(Waves(timeout_s=PATIENCE_S), tasks, timeout_s=0.5)):
         assert {name: task.outcome for name, task in result.tasks.items()} == {
             "quick": "ok", "hangs": "timeout", "never": "cancelled",
         }  # fmt: skip
