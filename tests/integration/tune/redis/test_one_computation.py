@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 SERVICES = Path(__file__).parent / "services"
 
 
-def begin(url: str, file: Path, *, processes: int, callers: int, took_s: float, colours: list[str], key: str = "cold") -> list[subprocess.Popen[str]]:
+def begin(
+    url: str, file: Path, *, processes: int, callers: int, took_s: float, colours: list[str], key: str = "cold"
+) -> list[subprocess.Popen[str]]:
     started = [
         subprocess.Popen(
             [sys.executable, str(SERVICES / "callers.py"), url, key, str(callers), str(took_s), str(file), colours[number % len(colours)]],
