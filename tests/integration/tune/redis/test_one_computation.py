@@ -21,11 +21,19 @@ SERVICES = Path(__file__).parent / "services"
 
 
 def begin(
-    url: str, file: Path, *, processes: int, callers: int, took_s: float, colours: list[str], key: str = "cold"
+    url: str,
+    file: Path,
+    *,
+    processes: int,
+    callers: int,
+    took_s: float,
+    colours: list[str],
+    key: str = "cold",
+    deadline_s: float = 2,
 ) -> list[subprocess.Popen[str]]:
     started = [
         subprocess.Popen(
-            [sys.executable, str(SERVICES / "callers.py"), url, key, str(callers), str(took_s), str(file), colours[number % len(colours)]],
+            [sys.executable, str(SERVICES / "callers.py"), url, str(deadline_s), key, str(callers), str(took_s), str(file), colours[number % len(colours)]],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )
         for number in range(processes)
@@ -117,6 +125,6 @@ def test_without_redis_each_process_computes_for_itself(server: Server, tmp_path
     """All callers are answered all the same, and in each process it is computed once."""
     server.freeze()
     file = tmp_path / "computed"
-    end(begin(server.url, file, processes=2, callers=50, took_s=0.1, colours=[colour]))
+    end(begin(server.url, file, processes=2, callers=50, took_s=0.1, colours=[colour], deadline_s=0.2))
     server.thaw()
     assert len(file.read_text().splitlines()) == 2
