@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
+import threading
 import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -199,9 +201,6 @@ def test_a_forked_worker_hears_for_itself(workers: list[Worker]) -> None:
 
 def test_without_anybody_who_holds_it_the_thread_ends(server: Server, until: Callable[..., Any]) -> None:
     """A cache that was thrown away leaves no thread behind."""
-    import gc
-    import threading
-
     cache = Cache(redis=server.url)
     cache.get("x")
     assert any(thread.name == "pitstop-cache-ears" for thread in threading.enumerate())

@@ -75,7 +75,7 @@ class Load:
                 key = f"k{chosen.randrange(KEYS)}"
                 began_s = time.monotonic()
                 try:
-                    answer: object = await cache.aget_or_set(key, lambda: self._make(key))
+                    answer: object = await cache.aget_or_set(key, lambda key=key: self._make(key))
                 except BaseException as error:  # noqa: BLE001  as above
                     answer = error
                 self._check(key, answer, began_s)
@@ -111,7 +111,6 @@ def load(url: str, until: Callable[..., Any]) -> Iterator[Load]:
             thread.join(20)
         for cache in under.caches:
             cache.close()
-    print(under.answered, under.computed, under.hits(), under.latest_s)
     assert under.wrong == []
     assert under.latest_s < LATEST_S
     assert under.answered > 500

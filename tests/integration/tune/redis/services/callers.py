@@ -41,7 +41,8 @@ def main() -> None:
         await asyncio.sleep(float(took_s))
         return value
 
-    print("ready", flush=True)
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
     sys.stdin.readline()  # all begin together
     if colour == "threads":
         threads = [
@@ -59,7 +60,7 @@ def main() -> None:
         asyncio.run(all_())
     assert len(answers) == int(callers), answers
     assert set(answers) == {f"value of {key}"}, set(answers)
-    print("done", flush=True)
+    sys.stdout.write("done\n")
     cache.close()
 
 
