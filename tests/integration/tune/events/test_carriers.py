@@ -133,7 +133,10 @@ def test_another_process_hears_what_is_published(carrier: Callable[[], Any], tmp
     bus = Bus(carrier())
     got = heard(bus)
     made = bus.carrier
-    name, address = type(made).__name__, made.dsn if isinstance(made, PostgresNotify) else f"redis://{made.client.address.nodes[0]}"
+    name, address = (
+        type(made).__name__,
+        made.dsn if isinstance(made, PostgresNotify) else f"redis://{made.client.address.nodes[0]}",
+    )
     module = "postgres" if name == "PostgresNotify" else "redis"
     program = (
         f"from pitstop.tune.cache.events import Bus; from pitstop.tune.cache.events.{module} import {name}; "
@@ -157,24 +160,28 @@ def test_another_process_hears_what_is_published(carrier: Callable[[], Any], tmp
 def test_events_wait_while_redis_is_away_and_streams_miss_none(redis: Redis) -> None:
     """Publishing never waits; what was published meanwhile comes when it is back."""
     for kind in (RedisChannel, RedisStream):
-        one, two = Bus(kind(redis.url)), Bus(kind(redis.url))
-        got = heard(two)
-        heard(one)
-        one.publish("before")
-        until(lambda: len(got) == 1, "the first comes")
-        redis.kill()
-        began_s = time.monotonic()
-        for number in range(20):
-            one.publish("meanwhile", {"number": number})
-        assert time.monotonic() - began_s < 0.5
-        assert not one.flush(0.1)
-        redis.start()
-        assert one.flush(20)
-        if kind is RedisStream:
-            until(lambda: [e.body["number"] for e in got if e.topic == "meanwhile"] == list(range(20)), "all come")
-        until(lambda: two.gaps >= 1, "that some may have been missed is told")
-        one.close()
-        two.close()
+        _stays_away(redis, kind)
+
+
+def _stays_away(redis: Redis, kind: type[RedisChannel | RedisStream]) -> None:
+    one, two = Bus(kind(redis.url)), Bus(kind(redis.url))
+    got = heard(two)
+    heard(one)
+    one.publish("before")
+    until(lambda: len(got) == 1, "the first comes")
+    redis.kill()
+    began_s = time.monotonic()
+    for number in range(20):
+        one.publish("meanwhile", {"number": number})
+    assert time.monotonic() - began_s < 0.5
+    assert not one.flush(0.1)
+    redis.start()
+    assert one.flush(20)
+    if kind is RedisStream:
+        until(lambda: [e.body["number"] for e in got if e.topic == "meanwhile"] == list(range(20)), "all come")
+    until(lambda: two.gaps >= 1, "that some may have been missed is told")
+    one.close()
+    two.close()
 
 
 def test_a_stream_is_read_on_where_it_was_left(redis: Redis) -> None:
@@ -201,7 +208,9 @@ def test_a_gap_voids_everything_that_depends_on_events(postgres: Any) -> None:
     cache.set("kept", 1)
     assert cache.get("kept") == 1
     with psycopg.connect(postgres.dsn, autocommit=True) as connection:
-        ended = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'pitstop-events'"
+        ended = (
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'pitstop-events'"
+        )
         row = connection.execute(ended).fetchone()
         assert row is not None
         assert row[0] >= 1

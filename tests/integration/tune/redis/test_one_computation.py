@@ -34,8 +34,8 @@ def begin(
     started = [
         subprocess.Popen(
             [
-                sys.executable, str(SERVICES / "callers.py"), url, str(deadline_s), key, str(callers), str(took_s), str(file),
-                colours[number % len(colours)],
+                sys.executable, str(SERVICES / "callers.py"), url, str(deadline_s), key, str(callers), str(took_s),
+                str(file), colours[number % len(colours)],
             ],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )
