@@ -201,3 +201,80 @@ class LimiterBody(TypedDict):
     least_s: float  # the latency without load that it goes by
     recent_s: float
     why: str
+
+
+# -- what parts are asked, and what they answer (`pitstop.record.asks`) ------------------------------------------------
+
+CACHE_INVALIDATE: Final = "cache.invalidate"  # InvalidateAsk → InvalidateAnswer
+CACHE_WARM: Final = "cache.warm"  # WarmAsk → WarmAnswer
+MEMORY_OPTIMIZE: Final = "memory.optimize"  # {} → OptimizeAnswer
+MEMORY_LOOK: Final = "memory.look"  # LookAsk → LookAnswer
+
+
+class InvalidateAsk(TypedDict, total=False):
+    """What goes: whatever has one of the tags, or is of that tenant or region, or `everything`.
+
+    `dry_run`: only count.
+    """
+
+    tags: list[str]
+    tenant: str
+    region: str
+    everything: bool
+    dry_run: bool
+
+
+class InvalidateAnswer(TypedDict):
+    """Values in this process' memory that went, or would go, by region; levels below lose theirs, too."""
+
+    entries: int
+    regions: dict[str, int]
+    dry_run: bool
+
+
+class WarmAsk(TypedDict, total=False):
+    """Which region; all of them when left out. `dry_run`: only count."""
+
+    region: str
+    dry_run: bool
+
+
+class WarmAnswer(TypedDict):
+    """Calls whose values were made, or would be, by region."""
+
+    calls: int
+    regions: dict[str, int]
+    dry_run: bool
+
+
+class OptimizeAnswer(TypedDict):
+    """Resident bytes before and after, objects collected; `notes` say what was done and what was not."""
+
+    before_bytes: int
+    after_bytes: int
+    collected: int
+    took_s: float
+    notes: list[str]
+
+
+class LookAsk(TypedDict, total=False):
+    """For how long to note allocations, seconds."""
+
+    seconds: float
+
+
+class Allocated(TypedDict):
+    """What a code line allocated in the look and did not give back."""
+
+    line: str
+    nbytes: int
+    count: int
+
+
+class LookAnswer(TypedDict):
+    """Lines that allocated most first; `held_bytes` is what all of them hold."""
+
+    took_s: float
+    lines: list[Allocated]
+    held_bytes: int
+    notes: list[str]

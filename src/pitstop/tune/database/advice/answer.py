@@ -1,0 +1,64 @@
+"""What an advisor says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from pitstop.record.statements import ANY, normalized
+
+if TYPE_CHECKING:
+    from pitstop.model.tuned import AdviceBody, AdviceItem
+    from pitstop.tune.database.advice.shape import Index
+
+CREATE, DROP, ANALYZE, VACUUM, REINDEX = "create index", "drop index", "analyze", "vacuum", "reindex"
+
+
+class Suggestion(NamedTuple):
+    """One thing to do: `sql`, and `undo` to take it back (empty where there is nothing to take back).
+
+    `gain_ratio` is what the plans of its statements cost now over what they would cost, weighted by calls; None where
+    that is not what it is for. `index` is what CREATE INDEX makes or DROP INDEX takes away.
+    """
+
+    kind: str
+    table: str
+    reason: str
+    gain: str
+    cost: str
+    sql: str
+    undo: str
+    statements: tuple[str, ...] = ()
+    index: Index | None = None
+    name: str = ""
+    gain_ratio: float | None = None
+
+    def item(self) -> AdviceItem:
+        """For the store: statements as patterns, and no value that a condition may have."""
+        return {
+            "kind": self.kind,
+            "table": self.table,
+            "reason": self.reason,
+            "gain": self.gain,
+            "cost": self.cost,
+            "sql": self.sql,
+            "undo": self.undo,
+            "statements": [normalized(text, ANY) for text in self.statements],
+        }
+
+
+class Advice(NamedTuple):
+    """What to do to a database, the most worth first; and what was tried and refused, with the reason."""
+
+    dialect: str
+    database: str
+    suggestions: tuple[Suggestion, ...]
+    refused: tuple[str, ...]
+    read: int  # statements that were looked at
+
+    def body(self) -> AdviceBody:
+        """As a report for the store."""
+        return {
+            "dialect": self.dialect,
+            "items": [each.item() for each in self.suggestions],
+            "refused": list(self.refused),
+        }
