@@ -51,7 +51,7 @@ class Server:
     """One `redis-server`; its port stays when it is restarted."""
 
     def __init__(self, folder: Path, *options: str, sentinel: str = "") -> None:
-        self.port = free_port()
+        self.port, self.tls_port = free_port(), free_port()
         self.folder = folder / str(self.port)
         self.folder.mkdir(parents=True)
         self.command = ["redis-server"]
