@@ -184,8 +184,11 @@ class Walk:
         return self._condition(kinds.PREFIX, node, node.this)
 
     def _is(self, node: Any, side: Any, other: Any) -> Condition | None:
+        negated = bool(node.args.get("negate"))
         if isinstance(other, exp.Null):
-            return self._condition(kinds.NULL, node, side)
+            return self._condition(kinds.NOT_NULL if negated else kinds.NULL, node, side)
+        if negated:
+            return None
         if isinstance(other, exp.Boolean):
             return self._condition(kinds.FLAG, node, side)
         return self._compared(kinds.EQUAL, node, side, other)
