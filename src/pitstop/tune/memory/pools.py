@@ -88,7 +88,8 @@ class ObjectPool(Generic[T]):
     def _new(self) -> T:
         began_ns = perf_counter_ns()
         each = self._make()
-        self._make_ns += perf_counter_ns() - began_ns
+        took_ns = perf_counter_ns() - began_ns
+        self._make_ns = min(self._make_ns or took_ns, took_ns)
         self.made += 1
         return each
 
@@ -100,8 +101,8 @@ class ObjectPool(Generic[T]):
 
     @property
     def make_s(self) -> float:
-        """What making one takes on average, s."""
-        return max(0.0, self._make_ns / self.made / 1e9 - _costs()[1]) if self.made else 0.0
+        """What making one takes at least, s: a mean of few would have what came in between."""
+        return max(0.0, self._make_ns / 1e9 - _costs()[1]) if self.made else 0.0
 
     @property
     def reset_s(self) -> float:
