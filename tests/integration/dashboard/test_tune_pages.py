@@ -103,12 +103,8 @@ def test_values_are_thrown_away_only_after_they_were_counted_and_somebody_was_su
         "✓ 32 values in the memory of 1 process went: 31 of product"
     )
     what, given = tuned.asked.did[-1]
-    assert (what, given["tag"], given["dry_run"]) == (
-        CACHE_INVALIDATE,
-        "product",
-        "spring sale",
-        False,
-    )
+    assert (what, given["tags"], given["dry_run"]) == (CACHE_INVALIDATE, ["spring sale"], False)
+    assert "region" not in given
 
 
 def test_a_process_that_cannot_says_why_on_the_page(

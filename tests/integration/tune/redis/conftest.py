@@ -53,7 +53,17 @@ class Server:
             config = self.folder / "sentinel.conf"
             config.write_text(sentinel)
             self.command += [str(config), "--sentinel"]
-        self.command += ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", str(self.folder), *options]
+        self.command += [
+            "--port",
+            str(self.port),
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            "--dir",
+            str(self.folder),
+            *options,
+        ]
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Server:
@@ -130,9 +140,7 @@ class Guarded:
         )
         self.sentinels = [Server(folder, sentinel=told).start() for _ in range(3)]
         until(
-            lambda: all(
-                s.info("sentinel")["master0"].endswith("slaves=1,sentinels=3") for s in self.sentinels
-            ),
+            lambda: all(s.info("sentinel")["master0"].endswith("slaves=1,sentinels=3") for s in self.sentinels),
             "the sentinels know one another",
         )
 
