@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 import re
-from typing import Any
+from typing import Any, TYPE_CHECKING
 
-import httpx
 import pytest
 
 from pitstop.cli import contract_tune
 from pitstop.dashboard.api import tune_shapes as shapes
 from pitstop.model import Window
+
+if TYPE_CHECKING:
+    import httpx
 
 Dashboard = Any  # the fixture of conftest.py, which cannot be imported
 SPAN = {"last": "2h"}

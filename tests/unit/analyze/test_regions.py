@@ -65,7 +65,8 @@ def test_what_workers_hold_is_added_up_while_they_live(recorded: Any) -> None:
     report(recorded, "a:1:x", "product", entries=3, hits={"memory": 4}, breaker="closed", tenants={"t": [3, 1]},
            hottest=[hot], max_bytes=10, invalidations={"tag": 1}, levels=["memory"])  # fmt: skip
     report(recorded, "b:1:x", "product", entries=2, hits={"memory": 1, "redis": 1}, breaker="open",
-           tenants={"t": [1, 0]}, hottest=[hot], max_bytes=10, invalidations={"tag": 2}, levels=["memory", "redis"])  # fmt: skip
+           tenants={"t": [1, 0]}, hottest=[hot], max_bytes=10, invalidations={"tag": 2},
+           levels=["memory", "redis"])  # fmt: skip
     report(recorded, "gone:1:x", "product", ts=1001, entries=100)
     (row,) = regions(recorded.store, WINDOW)
     held = row.held
