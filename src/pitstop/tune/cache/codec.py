@@ -4,8 +4,8 @@
 
 The seal is HMAC-SHA256 cut to 128 bits (RFC 2104, section 5), or AES-256-GCM's tag, over all before it and the cache
 key, so a blob is good for the key it was written for only: not for another tenant's, and not with one bit changed. It
-is checked before anything is unpacked. Without a secret it tells damage, not forgery, and still nothing that is read can
-run: a planted pickle, a blob of another version and a bomb are all just no value.
+is checked before anything is unpacked. Without a secret it tells damage, not forgery, and still nothing that is read
+can run: a planted pickle, a blob of another version and a bomb are all just no value.
 
 Of several secrets the first writes and all are read, so that a new one can be put in front while old values live on.
 AES-GCM's nonces are random: change the secret before 2³² values were written with it (NIST SP 800-38D, 8.3).

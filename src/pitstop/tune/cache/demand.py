@@ -50,7 +50,7 @@ class Demand:
                     del self._calls[least]
                 self._calls[key] = known = (call, weights, at_s)
             call, weights, last_s = known
-            fade = FADE_PER_DAY ** (max(0.0, at_s - last_s) / _DAY_S)
+            fade: float = FADE_PER_DAY ** (max(0.0, at_s - last_s) / _DAY_S)
             faded = [weight * fade for weight in weights]
             faded[hour] += times
             self._calls[key] = (call, faded, max(at_s, last_s))
@@ -62,7 +62,7 @@ class Demand:
 
         def expected(item: tuple[Call, list[float], float]) -> float:
             _, weights, last_s = item
-            fade = FADE_PER_DAY ** (max(0.0, at_s - last_s) / _DAY_S)
+            fade: float = FADE_PER_DAY ** (max(0.0, at_s - last_s) / _DAY_S)
             return fade * ((1 - into) * weights[hour] + into * weights[following] + 0.05 * sum(weights))
 
         with self._lock:
@@ -88,4 +88,4 @@ class Demand:
     def _weight(self, key: str, at_s: float) -> float:
         _, weights, last_s = self._calls[key]
         fade: float = FADE_PER_DAY ** (max(0.0, at_s - last_s) / _DAY_S)
-        return sum(weights) * fade
+        return fade * sum(weights)

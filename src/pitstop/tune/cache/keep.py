@@ -128,6 +128,22 @@ def keep(
     return entry
 
 
+def keep_here(region: Region, visit: Visit, value: Any) -> None:
+    """Keep a value that the host has set in memory, where there is no other level."""
+    rules, core = region.rules, region.core
+    negative = value is None
+    if negative:
+        ttl_s = rules.negative_ttl_s
+    elif isinstance(rules.ttl_s, Adaptive):
+        ttl_s, region.why = choose_ttl_s(Trend(), 0.0, rules.ttl_s)
+    else:
+        ttl_s = region.ttl_s = rules.ttl_s
+    stale_s = max(rules.stale_s, rules.stale_if_error_s)
+    fresh_ns = visit.start_ns + int(ttl_s * 1e9)
+    entry = build(region, visit, value, core.now_s(), fresh_ns, 0.0, negative=negative, trend=None, stale_s=stale_s)
+    put(region, entry)
+
+
 def save(region: Region, visit: Visit, envelope: Envelope) -> Steps[None]:
     """Hand a value down to the levels that have told the versions of its tags."""
     core = region.core
@@ -154,9 +170,9 @@ def build(
 ) -> Entry:  # fmt: skip
     """An entry that is kept nowhere yet."""
     soon_ns = fresh_ns
-    if type(value) is Negative:
-        soon_ns = 0  # every lookup has to look closely
-    elif region.rules.early and not negative:
+    if negative:
+        soon_ns = 0  # every such lookup is counted, and may have to raise
+    elif region.rules.early:
         left_ns = max(0, fresh_ns - region.core.now_ns())
         soon_ns = fresh_ns - min(int(cost_s * region.rules.early * EARLIEST * 1e9), left_ns // 2)
     return Entry(

@@ -42,8 +42,9 @@ class Loading:
 
     def disturb(self, key: str) -> None:
         """What is on its way for `key` is not to be kept."""
-        with self._lock:
-            self._marks.pop(key, None)
+        if self._marks:  # whoever begins after this look begins after the change, too
+            with self._lock:
+                self._marks.pop(key, None)
 
     def disturb_all(self) -> None:
         """Nothing of what is on its way is to be kept."""

@@ -13,7 +13,7 @@ import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pitstop.model.tuned import LEAK_REPORT, LeakBody
-from pitstop.record.reports import Report, add_reporter, remove_reporter, tell
+from pitstop.record.reports import Report, add_reporter, remove_reporter, report, tell
 from pitstop.tune.memory.course import LIMIT_BYTES_PER_MIN, SLOT_S, Course
 from pitstop.tune.memory.ledger import grown_lines
 from pitstop.tune.memory.naming import Growth, Look, look, name_growth
@@ -39,8 +39,8 @@ class Finding(NamedTuple):
     since_s: float
     seen_s: float
 
-    def body(self) -> LeakBody:
-        """As a report."""
+    def body(self, *, sure: bool = True) -> LeakBody:
+        """As a report; no more `sure` when it has stopped to grow."""
         return LeakBody(
             what=self.growth.what,
             why=self.growth.why,
@@ -48,7 +48,7 @@ class Finding(NamedTuple):
             count_per_min=self.growth.count_per_min,
             since_s=self.since_s,
             line=self.growth.line,
-            sure=True,
+            sure=sure,
         )
 
 
@@ -132,6 +132,7 @@ class LeakWatch:
         for what, finding in list(self.findings.items()):
             if now_s - finding.seen_s > FORGET_SLOTS * slot_s:
                 del self.findings[what]
+                report(LEAK_REPORT, what, finding.body(sure=False))
         if not verdict.grows:
             if not self.findings:
                 self._looks.clear()
@@ -157,6 +158,7 @@ class LeakWatch:
             line, why = self._lines()  # takes a while
             growth = growth._replace(line=line, why=why or growth.why)
             self.findings[growth.what] = Finding(growth, bytes_per_min, since_s, self.now_s())
+        report(LEAK_REPORT, growth.what, self.findings[growth.what].body())
         if now_s - self._told.get(growth.what, float("-inf")) >= AGAIN_S:
             self._told[growth.what] = now_s
             at = f" at {growth.line}" if growth.line else ""

@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 MOST_S: Final = 0.5  # spent in the hook, over all threads: what a burst costs the host at most, twice that with entry
 LONGEST_S: Final = 10.0  # to wait for traffic: at R43's limit 170 kB, ten times what is asked for
 LEAST_BYTES: Final = 16_384  # of net growth; less says nothing
-EAGER: Final = 20  # net containers between young collections while threads are to be reached through them
+EAGER: Final = 5  # net containers between young collections while threads are to be reached through them
 
 _BOOKS: Final = (
     "arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost",
 )  # fmt: skip
 
 _NOBODY: Final = (0, 0, None, 0)
-_OURS: Final = f"{__file__.rpartition('tune')[0]}"
+_SKIPPED: Final = (f"{__file__.rpartition('tune')[0]}", "<")  # ourselves, and what has no file to look into
 
 
 def malloc_books() -> Callable[[], int] | None:
@@ -103,7 +103,7 @@ class Ledger:
 
     def keeper(self) -> tuple[CodeType | None, int]:
         """The function that has kept most, and how much; None where none has to speak of."""
-        kept = {code: sum(by.values()) for code, by in self.sums.items() if not code.co_filename.startswith(_OURS)}
+        kept = {code: sum(by.values()) for code, by in self.sums.items() if not code.co_filename.startswith(_SKIPPED)}
         code = max(kept, key=kept.__getitem__, default=None)
         if code is None or kept[code] < LEAST_BYTES:
             return None, 0

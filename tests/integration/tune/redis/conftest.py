@@ -1,4 +1,4 @@
-"""Redis servers that tests may kill, stop and restart: one, one with sentinels, a 3+3 cluster, and a proxy that cuts."""
+"""Redis servers that tests may kill, stop and restart: one, one with sentinels, a 3+3 cluster; a proxy that cuts."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ class Guarded:
     """A primary, its replica, and three sentinels that fail over within a second."""
 
     def __init__(self, folder: Path) -> None:
-        self.servers = [Server(folder).start()]
+        self.servers = [Server(folder, "--repl-diskless-sync-delay", "0").start()]
         self.servers.append(Server(folder, "--replicaof", "127.0.0.1", str(self.servers[0].port)).start())
         until(lambda: self.servers[1].info("replication")["master_link_status"] == "up", "the replica follows")
         told = (

@@ -1,8 +1,8 @@
 """One process at a time makes a value anew: a key beside the value's holds the token of who does, and ends by itself.
 
 It ends after `LEASE_S`, and each tick those that are still at work have it prolonged: an owner's death is noticed in
-seconds, however long the work takes. Deleting it takes the right away: what its owner then saves is thrown away, because
-it may be older than what made somebody delete it (Nishtala et al., Scaling Memcache at Facebook, 2013, section 3.2.1).
+seconds, however long the work takes. Deleting it takes the right away: what its owner then saves is thrown away,
+because it may be older than what made somebody delete it (Nishtala et al., Scaling Memcache at Facebook, 2013, 3.2.1).
 Who waits is woken by the same pushes that keep memory levels right.
 """
 

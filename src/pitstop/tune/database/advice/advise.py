@@ -82,7 +82,7 @@ def _sqlite(
     with Copied.of(connection, timeout_s) as planner:
         advisor = Advisor(planner, SQLITE)
         advisor.read(statements)
-        stale = advisor.stale()
-        advisor.indexes(stale, progress)
+        advisor.stale()
+        advisor.indexes(set(), progress)  # it samples by itself, whatever ANALYZE has seen
         advisor.suggestions += superfluous(planner)
     return advisor

@@ -10,7 +10,7 @@ from pitstop.tune.database.advice.reading import common
 from pitstop.tune.database.advice.shape import Index, Key
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from pitstop.tune.database.advice.planner import Planner
     from pitstop.tune.database.advice.reading import Condition, Reading
@@ -19,7 +19,8 @@ MOST_KEYS = 6  # of one table in one statement: 30 pairs, 40 ms
 MOST_BESIDE = 4  # columns beside the keys: more is a copy of the table
 WIDEST_BESIDE_BYTES = 64
 _LOOKED_UP = frozenset({kinds.EQUAL, kinds.NULL, kinds.FLAG})
-_CHOSEN = frozenset({kinds.EQUAL, kinds.NULL, kinds.NOT_NULL, kinds.FLAG, kinds.PREFIX})
+_CHOSEN = frozenset({kinds.EQUAL, kinds.NULL, kinds.NOT_NULL, kinds.FLAG})
+FEW_VALUES = 10  # of a column, so that one of them may choose an index's rows: a state, a kind; not a customer
 
 
 class Keys(NamedTuple):
@@ -80,8 +81,8 @@ def keys_of(reading: Reading, alias: str, planner: Planner) -> Keys:
     )
 
 
-def _keys(conditions: object) -> tuple[Key, ...]:
-    return tuple(dict.fromkeys(Key(each.text, each.column) for each in conditions))  # type: ignore[attr-defined]  # a generator of conditions
+def _keys(conditions: Iterable[Condition]) -> tuple[Key, ...]:
+    return tuple(dict.fromkeys(Key(each.text, each.column) for each in conditions))
 
 
 def _prefix(condition: Condition, planner: Planner) -> Key:
@@ -117,14 +118,17 @@ def _either(reading: Reading, alias: str, group: int, planner: Planner) -> tuple
     return tuple(_indexes(reading.sources[alias], wanted))
 
 
-def partials(reading: Reading, alias: str, bases: Sequence[Index]) -> list[Index]:
+def partials(reading: Reading, alias: str, bases: Sequence[Index], planner: Planner) -> list[Index]:
     """`bases` of only the rows that a condition of the statement itself leaves."""
     found: dict[Index, None] = {}
     for each in reading.conditions:
         if each.alias != alias or each.group or each.joined or not each.sql or each.kind not in _CHOSEN:
             continue
+        if each.kind == kinds.EQUAL and not (each.column and planner.distinct(each.table, each.column) <= FEW_VALUES):
+            continue
         rests = dict.fromkeys(tuple(key for key in base.keys if key.text != each.text) for base in bases)
-        for keys in [rest for rest in rests if rest] or [(Key(each.text, each.column),)]:
+        own = [] if each.kind == kinds.EQUAL else [(Key(each.text, each.column),)]
+        for keys in [rest for rest in rests if rest] or own:
             found[Index(each.table, keys, where=each.sql)] = None
     return list(found)
 
@@ -137,7 +141,7 @@ def covering(reading: Reading, alias: str, base: Index, planner: Planner) -> Ind
         return None
     if reading.kind != kinds.SELECT or any(not key.column for key in base.keys):
         return None
-    beside = sorted(used - {key.column for key in base.keys}, key=list(table.columns).index)
+    beside = sorted(used - {key.column for key in base.keys} - table.held, key=list(table.columns).index)
     if not beside or len(beside) > MOST_BESIDE or common(table, set(beside)) > WIDEST_BESIDE_BYTES:
         return None
     names = tuple(table.columns[name].sql for name in beside)

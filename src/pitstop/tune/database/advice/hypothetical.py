@@ -150,6 +150,10 @@ class Hypothetical:
         known = self.catalog.tables[table]
         return known.nbytes / _PAGE_BYTES + known.rows * (_CPU_TUPLE + _CPU_OPERATOR)
 
+    def distinct(self, table: str, column: str) -> float:
+        """See `Planner.distinct`."""
+        return self.catalog.tables[table].columns[column].distinct or math.inf
+
     def prefix_key(self, condition: Condition) -> Key | None:
         """The operator class that LIKE needs wherever the collation is not C: indexes-opclass in the manual."""
         column = self.catalog.tables[condition.table].columns.get(condition.column)

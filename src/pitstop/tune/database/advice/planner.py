@@ -44,6 +44,10 @@ class Planner(Protocol):
         """Of reading all of `table`."""
         ...
 
+    def distinct(self, table: str, column: str) -> float:
+        """How many different values `column` has; infinite where nobody knows."""
+        ...
+
     def prefix_key(self, condition: Condition) -> Key | None:
         """The key that LIKE with a beginning is looked up by; None where an ordinary one does."""
         ...

@@ -110,6 +110,7 @@ class Table:
     dead: float = 0.0
     scans: int | None = None  # of the table and all its indexes
     partitioned: bool = False
+    held: frozenset[str] = frozenset()  # columns that every index holds anyway
     deleted: int = 0  # rows, as the server has counted since its statistics were reset
     updated: int = 0
 
