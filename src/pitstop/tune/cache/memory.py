@@ -74,7 +74,8 @@ class _Seat:
 class Memory:
     """At most `max_entries` entries of at most `max_bytes` together, as far as their `nbytes` tells.
 
-    `gone` is called with each entry that leaves, while the lock is held, and whether it had to make room.
+    `came` is called with each entry that is kept, `gone` with each that leaves and whether it had to make room; both
+    while the lock is held.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class Memory:
         max_bytes: int | None = None,
         *,
         small_share: float = SMALL_SHARE,
+        came: Callable[[Entry], None] | None = None,
         gone: Callable[[Entry, bool], None] | None = None,
     ) -> None:
         self.max_entries = max_entries
@@ -96,6 +98,7 @@ class Memory:
         self._ghosts: OrderedDict[int, None] = OrderedDict()  # hashes of keys that left the small queue unasked for
         self._share = small_share
         self._empty_seats = 0
+        self._came = came
         self._gone = gone
         self._lock = threading.Lock()
 
@@ -136,6 +139,8 @@ class Memory:
                     self._small.append(seat)
                 self._entries[key] = entry
                 self.nbytes += entry.nbytes
+            if self._came is not None:
+                self._came(entry)
             if self.max_bytes is not None and self.nbytes > self.max_bytes:
                 self._make_room(entry)
 
