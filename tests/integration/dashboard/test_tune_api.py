@@ -98,9 +98,12 @@ def test_processes_are_told_what_to_do_and_say_what_came_of_it(tuned: Dashboard)
     freed = sent(tuned, "memory/optimize", {}).json()["processes"][0]
     assert freed["freed_bytes"] == 13_000_000
     looked = sent(tuned, "memory/look", {"seconds": 0.2}).json()
-    assert looked["lines"][0] == {"line": "shop/receipts.py:48 in remember", "bytes": 1_900_000, "count": 3100}
+    assert looked["lines"][0] == {
+        "line": "shop/receipts.py:48 in remember", "bytes": 1_900_000, "blocks": 3100, "bytes_per_min": 11_400_000,
+        "stays": True,
+    }  # fmt: skip
     both = sent(tuned, "optimize", {}).json()
-    assert both["memory"]["processes"][0]["collected"] == 4100
+    assert both["memory"]["processes"][0]["steps"][0]["freed_bytes"] == 13_000_000
     assert "deleted_rows" in both["store"]
     alone = sent(tuned, "optimize", {"service": "nobody"}).json()
     assert alone["memory"] is None

@@ -64,9 +64,15 @@ def did(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Did]:
     answers = {
         "cache.invalidate": {"entries": 812, "regions": {"product": 800, "dear": 12}},
         "cache.warm": {"calls": 1, "regions": {"product": 1}},
-        "memory.optimize": {"before_bytes": 90_000_000, "after_bytes": 91_000_000, "collected": 7, "took_s": 0.1},
-        "memory.look": {"lines": [{"line": "a.py:1", "nbytes": 5000, "count": 3}], "notes": ["a note"]},
-    }
+        "memory.optimize": {
+            "before_bytes": 90_000_000, "after_bytes": 91_000_000, "took_s": 0.1,
+            "steps": [{"name": "full collection", "freed_bytes": -9, "took_s": 0.1, "note": "7 objects were garbage"}],
+        },
+        "memory.look": {
+            "lines": [{"line": "a.py:1", "first_bytes": 4000, "second_bytes": 1000, "blocks": 3, "stays": True}],
+            "outside": {"line": "b.py:2", "why": "it maps pages"},
+        },
+    }  # fmt: skip
     known: dict[str, Any] = {}
     monkeypatch.setattr(asks, "ANSWERS", known)
     monkeypatch.setattr(desk_module, "ANSWERS", known)
@@ -181,18 +187,18 @@ def test_memory_that_nobody_watches_says_how_to(pitstop: Any, store_url: str) ->
 
 def test_optimizing_says_honestly_what_it_came_to(pitstop: Any, did: Did) -> None:
     ran = pitstop("memory", "optimize")
-    assert "of shop grew by 1 MB: 90 MB → 91 MB, 7 objects collected, in 100 ms" in " ".join(ran.out.split())
+    assert "of shop grew by 1 MB, 90 MB → 91 MB, in 100 ms full collection: nothing; 7 objects were garbage" in " ".join(ran.out.split())
     seen = json.loads(pitstop("memory", "optimize", "--json").out)["optimize"]
-    assert seen["processes"][0]["freed_bytes"] == -1_000_000
+    assert seen["processes"][0]["steps"][0]["freed_bytes"] == -9
     assert [what for what, _ in did] == ["memory.optimize"] * 2
 
 
 def test_a_closer_look_names_code_lines(pitstop: Any, did: Did) -> None:
     ran = pitstop("memory", "look", "--seconds", "0.2")
-    assert "a.py:1       5 kB        3" in ran.out
-    assert "a note" in ran.out
+    assert ran.out.splitlines()[1].split() == ["a.py:1", "5", "kB", "3", "0", "B", "yes"]
+    assert "b.py:2 holds what no Python object shows: it maps pages" in ran.out
     seen = json.loads(pitstop("memory", "look", "--seconds", "0.2", "--json").out)["look"]
-    assert seen["lines"] == [{"line": "a.py:1", "bytes": 5000, "count": 3}]
+    assert seen["lines"] == [{"line": "a.py:1", "bytes": 5000, "blocks": 3, "bytes_per_min": 0.0, "stays": True}]
     assert did[0] == ("memory.look", {"seconds": 0.2})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from pitstop.record.statements import ANY, normalized
@@ -13,7 +14,13 @@ if TYPE_CHECKING:
 CREATE, DROP, ANALYZE, VACUUM, REINDEX = "create index", "drop index", "analyze", "vacuum", "reindex"
 
 
-class Suggestion(NamedTuple):
+def size_text(nbytes: float) -> str:
+    """Bytes as a person reads them: ``12 kB``, ``3.4 MB``."""
+    return f"{max(nbytes / 1e3, 1):,.0f} kB" if nbytes < 1e6 else f"{nbytes / 1e6:,.1f} MB"  # noqa: PLR2004  a megabyte
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
     """One thing to do: `sql`, and `undo` to take it back (empty where there is nothing to take back).
 
     `gain_ratio` is what the plans of its statements cost now over what they would cost, weighted by calls; None where
@@ -33,14 +40,14 @@ class Suggestion(NamedTuple):
     gain_ratio: float | None = None
 
     def item(self) -> AdviceItem:
-        """For the store: statements as patterns, and no value that a condition may have."""
+        """For the store: statements as patterns, and no text that a partial index's condition may have."""
         return {
             "kind": self.kind,
             "table": self.table,
             "reason": self.reason,
             "gain": self.gain,
             "cost": self.cost,
-            "sql": self.sql,
+            "sql": normalized(self.sql, ANY) if self.index and "'" in self.index.where else self.sql,
             "undo": self.undo,
             "statements": [normalized(text, ANY) for text in self.statements],
         }

@@ -152,7 +152,10 @@ def copy_schema(raw: sqlite3.Connection) -> sqlite3.Connection:
 
 
 _KEYWORDS = frozenset(
-    """abort action add after all alter always analyze and as asc attach autoincrement before begin between by cascade
+    re.findall(
+        r"\w+",
+        """
+    abort action add after all alter always analyze and as asc attach autoincrement before begin between by cascade
     case cast check collate column commit conflict constraint create cross current current_date current_time
     current_timestamp database default deferrable deferred delete desc detach distinct do drop each else end escape
     except exclude exclusive exists explain fail filter first following for foreign from full generated glob group
@@ -161,5 +164,6 @@ _KEYWORDS = frozenset(
     over partition plan pragma preceding primary query raise range recursive references regexp reindex release rename
     replace restrict returning right rollback row rows savepoint select set table temp temporary then ties to
     transaction trigger unbounded union unique update using vacuum values view virtual when where window with
-    without""".split()
+    without""",
+    )
 )  # https://sqlite.org/lang_keywords.html

@@ -86,10 +86,12 @@ class Copied:
                     rows[table.name, each.name.strip('"')] = self._stat(each.index)
             if table.rows and not own:
                 rows[table.name, None] = str(round(table.rows))
-        self._copy.executemany("INSERT INTO sqlite_stat1 VALUES (?, ?, ?)", [(*key, stat) for key, stat in rows.items()])
+        self._copy.executemany(
+            "INSERT INTO sqlite_stat1 VALUES (?, ?, ?)", [(*key, stat) for key, stat in rows.items()]
+        )
 
     def _stat(self, index: Index) -> str:
-        """A row of sqlite_stat1: rows, then how many agree in the first key, the first two …"""
+        """A row of sqlite_stat1: rows, then how many agree in the first key, the first two, and so on."""
         sample = self._samples[index.table]
         rows = sample.rows * (sample.ratio(index.where) if index.where else 1.0)
         numbers = [max(round(rows), 1)]

@@ -26,8 +26,10 @@ SORTED = 0.3  # rows, for each comparison of a sort
 _STEP = re.compile(r"(SCAN|SEARCH) (?:TABLE )?(\S+)(?: AS (\S+))?(?: USING (.+))?$")
 _WAY = re.compile(r"(?:AUTOMATIC )?(?:PARTIAL )?(COVERING )?INDEX (\S+)?")
 _LOOKED_UP = re.compile(r"\(([^()]*(?:\([^()]*\)[^()]*)*)\)$")
-_OF_ITS_OWN = ("CO-ROUTINE", "MATERIALIZE", "LIST SUBQUERY", "SCALAR SUBQUERY", "COMPOUND", "LEFT-MOST", "UNION", "EXCEPT",
-               "INTERSECT", "MERGE", "LEFT", "RIGHT")  # fmt: skip
+_OF_ITS_OWN = (
+    *("CO-ROUTINE", "MATERIALIZE", "LIST SUBQUERY", "SCALAR SUBQUERY"),
+    *("COMPOUND", "LEFT", "RIGHT", "UNION", "EXCEPT", "INTERSECT", "MERGE"),
+)
 
 
 class _Step(NamedTuple):
@@ -147,7 +149,9 @@ class Visits:
         texts = [key.text for key in index.keys[:equal]]
         share = sample.alike(texts) if texts else 1.0
         for key in index.keys[:equal]:
-            known = next((each for each in self._own(alias) if each.text == key.text and each.sql and not each.joined), None)
+            known = next(
+                (each for each in self._own(alias) if each.text == key.text and each.sql and not each.joined), None
+            )
             if known is not None and known.sql != index.where:
                 share *= sample.ratio(known.sql) / sample.alike([key.text])
         if ranges and equal < len(index.keys):
