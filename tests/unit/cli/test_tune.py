@@ -187,7 +187,10 @@ def test_memory_that_nobody_watches_says_how_to(pitstop: Any, store_url: str) ->
 
 def test_optimizing_says_honestly_what_it_came_to(pitstop: Any, did: Did) -> None:
     ran = pitstop("memory", "optimize")
-    assert "of shop grew by 1 MB, 90 MB → 91 MB, in 100 ms full collection: nothing; 7 objects were garbage" in " ".join(ran.out.split())
+    assert (
+        "of shop grew by 1 MB, 90 MB → 91 MB, in 100 ms full collection: nothing; 7 objects were garbage"
+        in " ".join(ran.out.split())
+    )
     seen = json.loads(pitstop("memory", "optimize", "--json").out)["optimize"]
     assert seen["processes"][0]["steps"][0]["freed_bytes"] == -9
     assert [what for what, _ in did] == ["memory.optimize"] * 2

@@ -117,9 +117,7 @@ class OptimizedOut(BaseModel):
         for one in seen.answers:
             before, after = one.body["before_bytes"], one.body["after_bytes"]
             freed = None if before is None or after is None else before - after
-            rows.append(
-                FreedOut(pid=one.pid, service=one.service, freed_bytes=freed, text=freed_text(one), **one.body)
-            )
+            rows.append(FreedOut(pid=one.pid, service=one.service, freed_bytes=freed, text=freed_text(one), **one.body))
         return cls(processes=rows, problems=list(seen.problems))
 
 
