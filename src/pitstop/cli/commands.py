@@ -13,6 +13,7 @@ from pitstop.cli import (
     demo,
     doctor,
     errors,
+    explain,
     export,
     health,
     memory,
@@ -33,6 +34,7 @@ from pitstop.model.version import __version__
 RECORD = "Record and look"
 READ = "Read"
 KEEP = "Keep"
+TUNE = "Tune"
 
 app = typer.Typer(
     name="pitstop",
@@ -82,5 +84,6 @@ app.command("runtime", rich_help_panel=READ)(runtime.runtime)
 app.command("slo", rich_help_panel=READ)(slo.slo)
 app.add_typer(alerts.app, name="alerts", rich_help_panel=READ)
 app.add_typer(export.app, name="export", rich_help_panel=READ)
+app.command("explain", rich_help_panel=TUNE)(explain.explain)
 app.add_typer(storage.app, name="storage", rich_help_panel=KEEP)
 app.command("doctor", rich_help_panel=KEEP)(doctor.doctor)
