@@ -98,7 +98,8 @@ async def start() -> dict[str, object]:
 @app.get("/menu")
 def menu() -> list[dict[str, object]]:
     """List the shelves with how much stands on each."""
-    return shelves()
+    listed: list[dict[str, object]] = shelves()
+    return listed
 
 
 @cache.cached(region="shelves", ttl_s=30)  # type: ignore[untyped-decorator]  # it takes functions of both colours
