@@ -175,10 +175,10 @@ def build(
     elif region.rules.early:
         left_ns = max(0, fresh_ns - region.core.now_ns())
         soon_ns = fresh_ns - min(int(cost_s * region.rules.early * EARLIEST * 1e9), left_ns // 2)
+    stale_ns = min(FOREVER_NS, fresh_ns + int(stale_s * 1e9))
     return Entry(
-        visit.key, value, made_s=made_s, soon_ns=soon_ns, fresh_ns=fresh_ns,
-        stale_ns=min(FOREVER_NS, fresh_ns + int(stale_s * 1e9)), cost_s=cost_s, nbytes=size_of(value),
-        tags=visit.tags, epoch=visit.epoch, negative=negative, trend=trend, owner=region,
+        visit.key, value, made_s, soon_ns, fresh_ns, stale_ns, cost_s, size_of(value), visit.tags, visit.epoch,
+        negative, trend, region,
     )  # fmt: skip
 
 

@@ -74,6 +74,7 @@ def test_words_and_calls_are_found_whatever_stands_before_them() -> None:
     assert first_word("((SELECT ?))") == "select"
     assert first_word("?") == ""
     assert calls_in('SELECT pg_sleep(?), "Quoted" (?), a.b(?), f (x)') == {"pg_sleep", "quoted", "b", "f"}
+    assert calls_in('SELECT "a ""b" (?), `c d`(?), [e f](?), g$h(?)') == {'a "b', "c d", "e f", "g$h"}
 
 
 @pytest.mark.parametrize(
@@ -83,7 +84,6 @@ def test_words_and_calls_are_found_whatever_stands_before_them() -> None:
         ("postgresql+asyncpg://h/d", "postgresql+asyncpg://h/d"),
         ("mysql://h/d", "mysql+pymysql://h/d"),
         ("mysql+aiomysql://h/d", "mysql+pymysql://h/d"),
-        ("mysql+mysqldb://h/d", "mysql+mysqldb://h/d"),
         ("sqlite+aiosqlite:///a.db", "sqlite+pysqlite:///a.db"),
         ("postgresql://h/d?schema=public", "postgresql+psycopg://h/d"),
     ],
