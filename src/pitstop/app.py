@@ -17,6 +17,7 @@ from pitstop.model.columns import Profiles
 from pitstop.model.errors import PitstopError, SettingError, StoreError
 from pitstop.model.settings import Settings, resolve
 from pitstop.record import reports
+from pitstop.record.asks import PROFILE, can_answer, cannot_answer
 from pitstop.record.failure import WORDING
 from pitstop.record.governor import Governor
 from pitstop.record.recorder import RECORDER
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from pitstop.model.columns import Batch
     from pitstop.model.protocols import Store
-    from pitstop.record.burst import Desk
+    from pitstop.record.desk import Desk
     from pitstop.record.profiler import Profiler
     from pitstop.rollup.flusher import Cost
     from pitstop.rollup.otlp.exporter import Exporter
@@ -148,13 +149,16 @@ def init(**arguments: object) -> None:
         slow_query=_log_slow_query if settings.flag("log_slow_queries") else None,
         started=_when_the_flusher_starts,
         profiles=None if profiler is None else _profiles,
+        reports=_reports,
     )
     _wiring.flusher = flusher
     RECORDER.capacity = int(settings.number("buffer_size"))
+    RECORDER.slow_query_s = settings.number("slow_query_s")
     RECORDER.keep_recent(int(settings.number("recent_size")))
     RECORDER.shed(spans_on=True, sample_rate=settings.number("sample_rate"))
     RECORDER.nudge = flusher.nudge
     RECORDER.flush = flush
+    RECORDER.event = flusher.event
     WORDING.full = settings.flag("error_messages")
     RECORDER.on = True
     _attach_inside(settings.words("instrument"))
@@ -193,6 +197,7 @@ def _exporter(settings: Settings) -> Exporter | None:
 def _profiler(settings: Settings) -> Profiler | None:
     if settings.number("profile_hz") == 0:
         return None
+    from pitstop.record.burst import answering  # noqa: PLC0415
     from pitstop.record.profiler import Profiler  # noqa: PLC0415  a host that only imports should not pay for it
 
     LOOP.wanted = True
@@ -201,7 +206,7 @@ def _profiler(settings: Settings) -> Profiler | None:
         if _wiring.flusher is not None:
             _wiring.flusher.event(kind, text)
 
-    return Profiler(
+    profiler = Profiler(
         settings.number("profile_hz"),
         service=service_name(settings),
         start_thread=start_thread,
@@ -210,22 +215,34 @@ def _profiler(settings: Settings) -> Profiler | None:
         budget=settings.number("overhead_budget"),
         beat=LOOP,
         event=event,
-        shed=lambda: not RECORDER.spans_on,
+        shed=lambda: RECORDER.pressed or not RECORDER.spans_on,
     )
+    can_answer(PROFILE, answering(profiler.burst, profiler.finish_burst, sleeper()))
+    return profiler
 
 
 def _profiles() -> Profiles:
-    """Stacks for the flusher's thread, which also looks whether somebody asks for more of them."""
-    profiler, desk = _wiring.profiler, _wiring.desk
-    if profiler is None:
-        return Profiles()
-    if desk is None:
-        from pitstop.record.burst import Desk  # noqa: PLC0415  not on the path of importing
+    """Stacks for the flusher's thread."""
+    return Profiles() if _wiring.profiler is None else _wiring.profiler.profiles()
 
-        desk = _wiring.desk = Desk(profiler.service, profiler.burst, profiler.finish_burst)
-    if not profiler.stopped:
+
+def _reports(everybody: bool) -> list[tuple[str, str, str]]:
+    """What parts say of themselves, for the flusher's thread, which also looks whether somebody asks something."""
+    desk = _wiring.desk
+    if desk is None:
+        from pitstop.record.desk import Desk  # noqa: PLC0415  not on the path of importing
+
+        assert _wiring.settings is not None
+        desk = _wiring.desk = Desk(service_name(_wiring.settings), start_thread)
+    if RECORDER.on:
         desk.poll()
-    return profiler.profiles()
+    return reports.take(_complain, everybody=everybody) if reports.anything() else []
+
+
+def _complain(text: str) -> None:
+    import logging  # noqa: PLC0415  only when something is wrong
+
+    logging.getLogger("pitstop").warning("pitstop: %s", text)
 
 
 def _append(batch: Batch) -> None:
@@ -307,8 +324,9 @@ def shutdown(timeout_s: float = EXIT_FLUSH_S) -> bool:
     RECORDER.on = False
     if _wiring.profiler is not None:
         _wiring.profiler.stop()
+        cannot_answer(PROFILE)
     done = flusher is None or flusher.stop(timeout_s)
-    RECORDER.nudge = RECORDER.flush = None
+    RECORDER.nudge = RECORDER.flush = RECORDER.event = None
     if _wiring.exporter is not None:
         done = _wiring.exporter.stop(timeout_s) and done
         _wiring.exporter = None

@@ -1,5 +1,6 @@
 """Answers from rollups: one question a file, pure functions behind one read of the store."""
 
+from pitstop.analyze.advice import Advice, AdviceItem, advice
 from pitstop.analyze.breakdown import (
     PART_NAMES,
     Breakdown,
@@ -15,8 +16,11 @@ from pitstop.analyze.errors import ErrorRow, errors
 from pitstop.analyze.health import Health, HealthPart, health, health_of
 from pitstop.analyze.heatmap import Heatmap, heatmap
 from pitstop.analyze.leaves import LeafRow, RouteCalls, leaves
+from pitstop.analyze.memory import Memory, memory
 from pitstop.analyze.n_plus_one import NPlusOneRow, n_plus_one
 from pitstop.analyze.overview import Overview, overview, overview_of
+from pitstop.analyze.plans import Plan, PlanStep, plans
+from pitstop.analyze.pools import PoolRow, pools
 from pitstop.analyze.profile import (
     DiffNode,
     FlameGraph,
@@ -33,6 +37,7 @@ from pitstop.analyze.profile import (
 )
 from pitstop.analyze.profile_formats import folded, pprof, speedscope
 from pitstop.analyze.queries import CodeLine, QueryDetail, QueryRow, queries, query
+from pitstop.analyze.regions import CacheEffect, RegionCourse, RegionRow, cache_effect, region_course, regions
 from pitstop.analyze.route_detail import RouteDetail, StatusRow, route_detail
 from pitstop.analyze.routes import RouteRow, routes, routes_of
 from pitstop.analyze.rows import SeriesRow, rows
@@ -49,9 +54,12 @@ from pitstop.analyze.verdict import Verdict, verdict, verdict_of
 __all__ = [
     "NO_DATA",
     "PART_NAMES",
+    "Advice",
+    "AdviceItem",
     "Breakdown",
     "BreakdownPart",
     "BreakdownTrend",
+    "CacheEffect",
     "CacheRow",
     "CodeLine",
     "Comparison",
@@ -68,12 +76,18 @@ __all__ = [
     "HealthPart",
     "Heatmap",
     "LeafRow",
+    "Memory",
     "NPlusOneRow",
     "Overview",
+    "Plan",
+    "PlanStep",
+    "PoolRow",
     "ProfileDiff",
     "ProfileFound",
     "QueryDetail",
     "QueryRow",
+    "RegionCourse",
+    "RegionRow",
     "RouteCalls",
     "RouteDetail",
     "RouteRow",
@@ -92,10 +106,12 @@ __all__ = [
     "TreeSpan",
     "Trend",
     "Verdict",
+    "advice",
     "automatic_step_s",
     "breakdown",
     "breakdown_trend",
     "breakdowns",
+    "cache_effect",
     "caches",
     "compare",
     "errors",
@@ -105,16 +121,21 @@ __all__ = [
     "health_of",
     "heatmap",
     "leaves",
+    "memory",
     "n_plus_one",
     "outgoing",
     "overview",
     "overview_of",
+    "plans",
+    "pools",
     "pprof",
     "profile_diff",
     "profile_search",
     "profiles",
     "queries",
     "query",
+    "region_course",
+    "regions",
     "route_detail",
     "routes",
     "routes_of",

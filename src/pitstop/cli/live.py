@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 
 from pitstop.model import Profiles
 from pitstop.model.errors import NotFoundError, PitstopError, SettingError
-from pitstop.record.burst import LONGEST_S, answer, ask, targets
+from pitstop.record.asks import PROFILE
+from pitstop.record.burst import LONGEST_S, sampled
+from pitstop.record.desk import LOOK_EVERY_S, ask_all, targets
 
 if TYPE_CHECKING:
-    from pitstop.record.burst import Target
+    from pitstop.record.desk import Target
 
 _PATIENCE_S = 5.0  # a process looks for requests once a second, and may be busy
 _KNOWN_WITHIN_S = 2.5
-_LOOK_EVERY_S = 0.1
 
 
 def sampled_now(
@@ -28,34 +29,21 @@ def sampled_now(
     """
     if not 0 < seconds <= LONGEST_S:
         raise SettingError(f"--seconds {seconds:g} is outside 0 … {LONGEST_S:g}")
-    asked = {one: ask(one, seconds, rate_hz) for one in _known(pid, service)}
-    out = Profiles()
-    missing: list[str] = []
-    answered = 0
-    begun_s = time.monotonic()
-    while asked:
-        for one, name in list(asked.items()):
-            try:
-                found = answer(one, name)
-            except PitstopError as error:
-                missing.append(str(error))
-                del asked[one]
-                continue
-            if found is not None:
-                answered += 1
-                del asked[one]
-                _add(out, found, mode, route)
-        waited_s = time.monotonic() - begun_s
-        if waited_s > seconds + _PATIENCE_S:
-            missing += [f"process {one.pid} does not answer; is it stopped?" for one in asked]
-            asked.clear()
-        _say(asked, waited_s, seconds)
-        if asked:
-            time.sleep(_LOOK_EVERY_S)
-    if missing and not answered:
+    known = _known(pid, service)
+    answers, missing = ask_all(
+        known,
+        PROFILE,
+        {"seconds": seconds, "hz": rate_hz},
+        patience_s=seconds + _PATIENCE_S,
+        waiting=lambda left, waited_s: _say(left, waited_s, seconds),
+    )
+    if missing and not answers:
         raise PitstopError(missing[0])
     for text in missing:
         sys.stderr.write(f"pitstop: shown without one: {text}\n")
+    out = Profiles()
+    for answer in answers.values():
+        _add(out, sampled(answer), mode, route)
     return out
 
 
@@ -64,11 +52,11 @@ def _known(pid: int | None, service: str | None) -> list[Target]:
     deadline_s = time.monotonic() + _KNOWN_WITHIN_S
     while True:
         try:
-            return targets(pid=pid, service=service)
+            return targets(pid=pid, service=service, what=PROFILE)
         except NotFoundError:
             if time.monotonic() > deadline_s:
                 raise
-        time.sleep(_LOOK_EVERY_S)
+        time.sleep(LOOK_EVERY_S)
 
 
 def _add(out: Profiles, found: Profiles, mode: str, route: str | None) -> None:
@@ -76,8 +64,8 @@ def _add(out: Profiles, found: Profiles, mode: str, route: str | None) -> None:
     out.extend(found.chosen(chosen))
 
 
-def _say(asked: dict[Target, str], waited_s: float, seconds: float) -> None:
+def _say(left: int, waited_s: float, seconds: float) -> None:
     if sys.stderr.isatty():
-        done = f"{len(asked)} processes, {min(waited_s, seconds):.0f} of {seconds:g} s" if asked else ""
+        done = f"{left} processes, {min(waited_s, seconds):.0f} of {seconds:g} s" if left else ""
         sys.stderr.write(f"\r{done:<60}\r")
         sys.stderr.flush()

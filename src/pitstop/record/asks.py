@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     Answer = Callable[[Mapping[str, Any]], object]
 
+PROFILE = "profile"
+
 ANSWERS: dict[str, Answer] = {}
 """What can be asked, by its name: ``profile``, ``cache.invalidate``, ``memory.look`` …"""
 

@@ -15,7 +15,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pitstop.model.clock import SystemClock
-from pitstop.model.columns import Batch, Events, Profiles, Samples
+from pitstop.model.columns import Batch, Events, Profiles, Reports, Samples
 from pitstop.model.errors import StoreError, StoreNewerError
 from pitstop.model.record import END_NS
 from pitstop.rollup.fold import Fold
@@ -23,13 +23,14 @@ from pitstop.rollup.keep import Keeper
 from pitstop.rollup.native import allocate_lock, can_start_threads, start_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from pitstop.model.clock import Clock
     from pitstop.model.record import Fields
     from pitstop.rollup.keep import Limits, SlowQuery
 
 INTERVAL_S = 1.0
+REPORT_EVERY_S = 15.0  # what parts say of themselves is looked at, not charted
 SAMPLE_EVERY_S = 5.0  # gauges change slowly, and reading them costs as much as thirty requests
 WAITING_BATCHES = 120  # kept while the store cannot be written: two minutes at one a second
 WAITING_BYTES = 1_000_000  # of traces, errors and profiles in them; what comes then is left out, figures are kept
@@ -72,7 +73,8 @@ class Flusher:
     `drain` is called by one thread at a time; `append` writes a batch or raises StoreError; `sample` returns gauges of
     the process and is told what the flusher itself has cost. Neither may block for long, but nobody waits if they do.
     `started` is called in a request of the host when the thread is about to start, once in every process.
-    `profiles` returns the stacks sampled since its last call; it is called once a batch. `limits` says which requests
+    `profiles` returns the stacks sampled since its last call, `reports` what parts say of themselves as (kind, name,
+    JSON); both are called once a batch, and `reports` is told whether everybody is asked. `limits` says which requests
     are kept as traces, `slow_query` is told of slow statements: route, statement, ns, code line.
     """
 
@@ -85,6 +87,7 @@ class Flusher:
         sample: Callable[[Cost], Mapping[str, float]] = lambda _: {},
         started: Callable[[], None] = lambda: None,
         profiles: Callable[[], Profiles] | None = None,
+        reports: Callable[[bool], Iterable[tuple[str, str, str]]] | None = None,
         limits: Limits | None = None,
         slow_query: SlowQuery | None = None,
         clock: Clock | None = None,
@@ -99,6 +102,7 @@ class Flusher:
         self._sample = sample
         self._started = started
         self._profiles = profiles
+        self._reports = reports
         self._limits = limits
         self._slow_query = slow_query
         self._clock: Clock = clock or SystemClock()
@@ -118,7 +122,7 @@ class Flusher:
         self._failures = 0
         self._complained_s = float("-inf")
         self._retry_at_s = 0.0
-        self._written_at_s = self._sampled_at_s = time.monotonic()
+        self._written_at_s = self._sampled_at_s = self._reported_at_s = time.monotonic()
         self._roots = 0
         self._cpu_s = self._flush_s = 0.0
         self._work = allocate_lock()
@@ -272,13 +276,14 @@ class Flusher:
         rollups = self._fold.take()
         traces, errors = self._keeper.take()
         profiles = self._sampled()
+        reports = self._reported(now_s, force=force)
         events, self._events = self._events, Events()
-        if not (len(rollups) or len(samples) or len(events) or len(profiles)):
+        if not (len(rollups) or len(samples) or len(events) or len(profiles) or len(reports)):
             return
         self._seq += 1
-        batch = Batch(self.worker, self._seq, rollups, samples, events, traces, errors, profiles)
+        batch = Batch(self.worker, self._seq, rollups, samples, events, traces, errors, profiles, reports)
         if sum(map(_bytes_inside, self._waiting)) + _bytes_inside(batch) > WAITING_BYTES and self._waiting:
-            self._left_out += len(traces) + len(errors) + len(profiles)
+            self._left_out += len(traces) + len(errors) + len(profiles) + len(reports)
             batch = Batch(self.worker, self._seq, rollups, samples, events)
         self._waiting.append(batch)
         if len(self._waiting) > WAITING_BATCHES:
@@ -292,6 +297,24 @@ class Flusher:
             except Exception as error:  # noqa: BLE001  stacks must not cost the figures
                 self._complain(f"taking the sampled stacks failed: {error!r}")
         return Profiles()
+
+    def _reported(self, now_s: float, *, force: bool) -> Reports:
+        out = Reports()
+        if self._reports is None:
+            return out
+        elapsed_s = self._written_at_s - self._reported_at_s
+        everybody = not self._seq or elapsed_s >= REPORT_EVERY_S or (force and elapsed_s >= INTERVAL_S)
+        if everybody:
+            self._reported_at_s = self._written_at_s
+        try:
+            for kind, name, body in self._reports(everybody):
+                row = (body, kind, name, self.service, int(now_s), self.worker)
+                for field, value in zip(Reports.__slots__, row, strict=True):
+                    getattr(out, field).append(value)
+        except Exception as error:  # noqa: BLE001  what parts say must not cost the figures
+            self._complain(f"taking reports failed: {error!r}")
+            return Reports()
+        return out
 
     def _all_gauges(self, elapsed_s: float) -> dict[str, float]:
         cost = Cost(self._roots, self._cpu_s, elapsed_s)
@@ -344,6 +367,6 @@ class Flusher:
 
 
 def _bytes_inside(batch: Batch) -> int:
-    """About what traces, errors and profiles of `batch` take: their long texts."""
-    texts = (batch.traces.body, batch.errors.stack, batch.errors.message, batch.profiles.stack)
+    """About what traces, errors, profiles and reports of `batch` take: their long texts."""
+    texts = (batch.traces.body, batch.errors.stack, batch.errors.message, batch.profiles.stack, batch.reports.body)
     return sum(sum(map(len, column)) for column in texts)

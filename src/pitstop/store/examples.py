@@ -19,6 +19,9 @@ THINNING = ((3600, 600), (86_400, 3600), (3 * 86_400, 6 * 3600))
 Workers keep up to one sample a minute and route each: eight workers of 20 routes 230,000 a day.
 """
 
+REPORTS_KEPT_S = 14 * 86_400
+"""What parts said of themselves is a state, and a worker that is gone has none."""
+
 TRACE_BYTES = 256_000_000  # of spans in one store: some 200,000 traces of 20 spans
 
 FEW_STACKS = 100  # so many are kept by name in any case

@@ -20,7 +20,7 @@ from pitstop.rollup.codec import decode, encode
 from pitstop.store.memory_inside import Inside
 
 if TYPE_CHECKING:
-    from pitstop.model.columns import Errors, Profiles, Traces
+    from pitstop.model.columns import Errors, Profiles, Reports, Traces
     from pitstop.model.series import Match, Series
     from pitstop.model.trace import TraceMatch
     from pitstop.model.window import Window
@@ -192,6 +192,11 @@ class MemoryStore:
         """Stacks sampled in `window`, added up; see `pitstop.model.Store`."""
         with self._open():
             return self._inside.profiles_of(window, service, route, mode)
+
+    def reports(self, window: Window, *, service: str | None = None, kind: str | None = None) -> Reports:
+        """The newest report of each worker, kind and name; see `pitstop.model.Store`."""
+        with self._open():
+            return self._inside.reports_of(window, service, kind)
 
     def services(self) -> list[str]:
         """Every service that is still kept, sorted."""

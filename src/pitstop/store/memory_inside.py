@@ -6,10 +6,10 @@ from collections import Counter
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pitstop.model.columns import Errors, Profiles, Traces
+from pitstop.model.columns import Errors, Profiles, Reports, Traces
 from pitstop.model.series import OTHER
 from pitstop.model.trace import SAMPLE
-from pitstop.store.examples import PLAIN, PLAIN_KEPT_S, THINNING, largest
+from pitstop.store.examples import PLAIN, PLAIN_KEPT_S, REPORTS_KEPT_S, THINNING, largest
 from pitstop.store.stacks import OF_ERRORS, OF_PROFILES, bounded
 
 if TYPE_CHECKING:
@@ -66,11 +66,12 @@ Sampled = dict[Stack, tuple[int, int]]  # samples, weight_ns
 
 
 class Inside:
-    """Traces and errors as rows in the order they came, stacks by interval of the tiers."""
+    """Traces and errors as rows in the order they came, stacks by interval of the tiers, reports by who made them."""
 
     def __init__(self, trace_bytes: int) -> None:
         self.traces: list[_Trace] = []
         self.errors: list[_Error] = []
+        self.reports: dict[tuple[str, str, str], tuple[int, str, str]] = {}  # by kind, name, worker: ts, service, body
         self.profiles: dict[int, dict[int, Sampled]] = {step_s: {} for step_s, _ in PROFILE_TIERS}
         self._marks = {step_s: 0 for step_s, _ in PROFILE_TIERS}  # what is older than a tier's mark is kept coarser
         self._trace_bytes = trace_bytes
@@ -83,6 +84,11 @@ class Inside:
         for row in _rows(batch.errors):
             error = _Error(*row)
             self.errors.append(error._replace(stack=bounded(error.stack, OF_ERRORS)))
+        r = batch.reports
+        for ts, service, *key, body in zip(r.ts, r.service, r.kind, r.name, r.worker, r.body, strict=True):
+            kind, name, worker = key[0], key[1], key[2] or batch.worker
+            if ts >= self.reports.get((kind, name, worker), (0,))[0]:
+                self.reports[kind, name, worker] = (ts, service, body)
         p = batch.profiles
         columns = (p.ts, p.service, p.mode, p.route, p.stack, p.samples, p.weight_ns)
         for ts, service, mode, route, stack, samples, weight_ns in zip(*columns, strict=True):
@@ -119,6 +125,17 @@ class Inside:
         for row in sorted(newest.values(), key=lambda row: row.ts, reverse=True):
             for field, value in zip(row._fields, row, strict=True):
                 getattr(out, field).append(value)
+        return out
+
+    def reports_of(self, window: Window, service: str | None, kind: str | None) -> Reports:
+        """The newest of each worker, kind and name."""
+        out = Reports()
+        for (of_kind, name, worker), (ts, of, body) in sorted(
+            self.reports.items(), key=lambda one: (*one[0][:2], -one[1][0], one[0][2])
+        ):
+            if window.start_s <= ts < window.end_s and service in {None, of} and kind in {None, of_kind}:
+                for field, value in zip(Reports.__slots__, (body, of_kind, name, of, ts, worker), strict=True):
+                    getattr(out, field).append(value)
         return out
 
     def profiles_of(self, window: Window, service: str | None, route: str | None, mode: str | None) -> Profiles:
@@ -166,6 +183,7 @@ class Inside:
     def trim(self, now_s: int) -> int:
         """Thin out and delete examples that are kept no longer; their number."""
         before = len(self.traces) + len(self.errors)
+        self.reports = {key: row for key, row in self.reports.items() if row[0] >= now_s - REPORTS_KEPT_S}
         self.traces = [row for row in self.traces if row.reason not in PLAIN or row.ts >= now_s - PLAIN_KEPT_S]
         self._keep_within_bytes()
         for age_s, step_s in THINNING:
@@ -197,7 +215,10 @@ class Inside:
         old = [(tier, ts) for step_s, tier in self.profiles.items() for ts in tier if ts + step_s <= before_s]
         gone = len(self.traces) - len(traces) + len(self.errors) - len(errors)
         gone += sum(len(tier[ts]) for tier, ts in old)
+        reports = {key: row for key, row in self.reports.items() if row[0] >= before_s}
+        gone += len(self.reports) - len(reports)
         if not dry_run:
+            self.reports = reports
             self.traces, self.errors = traces, errors
             for tier, ts in old:
                 del tier[ts]
@@ -208,6 +229,7 @@ class Inside:
         tables: list[tuple[str, int, dict[int, int]]] = [
             ("trace", 0, Counter(row.ts for row in self.traces)),
             ("error", 0, Counter(row.ts for row in self.errors)),
+            ("report", 0, Counter(row[0] for row in self.reports.values())),
         ]
         for step_s, tier in self.profiles.items():
             tables.append((f"profile_{step_s}", step_s, {ts: len(sampled) for ts, sampled in tier.items()}))

@@ -15,7 +15,7 @@ from pitstop.store.sqlite.repack import aside, repack
 from pitstop.store.sqlite.tallies import HOUSE
 from pitstop.store.sqlite.tiers import FOREVER_S, LISTS, PROFILE_TIERS, ROLLUP_TIERS, SAMPLE_TIERS, TIERS
 
-VERSION = 3
+VERSION = 4
 _SQL = Path(__file__).parent / "sql"
 _USER_VERSION_AT = 60  # sqlite.org/fileformat.html, 1.3: a big-endian integer in the header
 _HEADER_BYTES = 100

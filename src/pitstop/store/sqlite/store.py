@@ -11,7 +11,7 @@ from pitstop.model.columns import Batch, Events
 from pitstop.model.errors import StoreError, StoreUnavailableError
 from pitstop.model.protocols import StoreSize, Upkeep
 from pitstop.store.examples import TRACE_BYTES
-from pitstop.store.sqlite import failures, faults, names, profiles, read, schema, traces, upkeep, write
+from pitstop.store.sqlite import failures, faults, names, profiles, read, reports, schema, traces, upkeep, write
 from pitstop.store.sqlite.connection import Connections
 from pitstop.store.sqlite.tiers import DEFAULT_RETENTION_S
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable
 
-    from pitstop.model.columns import Errors, Profiles, Rollups, Samples, Traces
+    from pitstop.model.columns import Errors, Profiles, Reports, Rollups, Samples, Traces
     from pitstop.model.series import Match, Series
     from pitstop.model.trace import TraceMatch
     from pitstop.model.window import Window
@@ -124,6 +124,11 @@ class SqliteStore:
         """Stacks sampled in `window`, added up; see `pitstop.model.Store`."""
         with self._connections.read() as connection:
             return profiles.profiles_of(connection, window, service, route, mode, write.read_reaches(connection))
+
+    def reports(self, window: Window, *, service: str | None = None, kind: str | None = None) -> Reports:
+        """The newest report of each worker, kind and name; see `pitstop.model.Store`."""
+        with self._connections.read() as connection:
+            return reports.reports_of(connection, window, service, kind)
 
     def services(self) -> list[str]:
         """Every service that is still kept, sorted."""

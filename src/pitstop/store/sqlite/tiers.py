@@ -70,10 +70,14 @@ PROFILE_TIERS = (
     Tier("profile_86400", DAY_S, 0, key="ts, source, worker, seq", packed=True),
 )
 TIERS = {tier.name: tier for tier in (*ROLLUP_TIERS, *SAMPLE_TIERS, *PROFILE_TIERS)}
-LISTS = ("event", "trace", "error")
+LISTS = ("event", "trace", "error", "report")
 """Tables of single rows that are never folded."""
-KEYS = {**{name: tier.key for name, tier in TIERS.items()}, **dict.fromkeys(LISTS, "ts, worker, seq, n")}
-"""The primary key of every table that grows."""
+KEYS = {
+    **{name: tier.key for name, tier in TIERS.items()},
+    **dict.fromkeys(LISTS, "ts, worker, seq, n"),
+    "report": "ts, worker, kind, name",  # not its primary key, but unique and led by time as well
+}
+"""By what every table that grows is pruned: a unique index led by time."""
 
 
 def fold_target_s(finer_mark_s: int, coarser: Tier, now_s: int) -> int:

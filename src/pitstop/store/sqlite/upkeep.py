@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from pitstop.model.protocols import Upkeep
 from pitstop.rollup.native import allocate_lock
+from pitstop.store.examples import REPORTS_KEPT_S
 from pitstop.store.sqlite import fold, trim
 from pitstop.store.sqlite.compact import compact
 from pitstop.store.sqlite.connection import nap
@@ -131,6 +132,7 @@ class House:
         with self._connections.read() as connection:
             reaches = read_reaches(connection)
         floors = dict.fromkeys(LISTS, now_s - retention_s)
+        floors["report"] = now_s - min(retention_s, REPORTS_KEPT_S)
         for tiers in (ROLLUP_TIERS, SAMPLE_TIERS, PROFILE_TIERS):
             for tier, after in zip(tiers, (*tiers[1:], None), strict=True):
                 limit = tier.kept_from_s(now_s, retention_s)

@@ -14,6 +14,7 @@ from pitstop.store.sqlite.failures import append_errors
 from pitstop.store.sqlite.names import Appended, Names, gauge_id, series_ids
 from pitstop.store.sqlite.packs import Values, packed
 from pitstop.store.sqlite.profiles import append_profiles
+from pitstop.store.sqlite.reports import put_reports
 from pitstop.store.sqlite.tallies import count_rows, house_value
 from pitstop.store.sqlite.tiers import HOUR_S, ROLLUP_TIERS, SAMPLE_TIERS, TIERS, Reach, Tier
 from pitstop.store.sqlite.traces import append_traces
@@ -110,6 +111,19 @@ def append(connection: sqlite3.Connection, batch: Batch, names: Names, now_s: in
         _append_samples(connection, samples, reaches, ids)
     if batch.events.ts:
         _append_events(connection, batch.events, *author)
+    _append_inside(connection, batch, author, reaches, names, added)
+    return added
+
+
+def _append_inside(
+    connection: sqlite3.Connection,
+    batch: Batch,
+    author: tuple[int, int],
+    reaches: dict[str, Reach],
+    names: Names,
+    added: Appended,
+) -> None:
+    """Traces, errors, stacks and reports."""
     if batch.traces.ts:
         rows = append_traces(connection, batch.traces, batch.worker, author, names, added)
         count_rows(connection, "trace", rows)
@@ -118,7 +132,8 @@ def append(connection: sqlite3.Connection, batch: Batch, names: Names, now_s: in
     if batch.profiles.ts:
         for table, rows in append_profiles(connection, batch.profiles, author, reaches, names, added).items():
             count_rows(connection, table, rows)
-    return added
+    if batch.reports.ts:
+        count_rows(connection, "report", put_reports(connection, batch.reports, batch.worker, author[0]))
 
 
 def _accept(connection: sqlite3.Connection, batch: Batch, names: Names, added: Appended, now_s: int) -> int | None:

@@ -1,4 +1,4 @@
--- Schema 3. Tables that grow are led by time: appends go to one end of the tree, prunes cut the other.
+-- Schema 4. Tables that grow are led by time: appends go to one end of the tree, prunes cut the other.
 CREATE TABLE series (
     id INTEGER PRIMARY KEY AUTOINCREMENT,  -- never given twice: processes remember it
     service TEXT NOT NULL DEFAULT '',
@@ -122,6 +122,18 @@ CREATE TABLE error (
     PRIMARY KEY (ts, worker, seq, n)
 ) WITHOUT ROWID;
 CREATE INDEX error_of_failure ON error (failure, ts);
+
+CREATE TABLE report (                      -- the newest of each worker, kind and name: replaced, not appended
+    worker INTEGER NOT NULL,
+    kind TEXT NOT NULL DEFAULT '',
+    name TEXT NOT NULL DEFAULT '',
+    ts INTEGER NOT NULL,
+    service TEXT NOT NULL DEFAULT '',
+    host TEXT NOT NULL DEFAULT '',         -- the worker where it is not the one that wrote it
+    body TEXT NOT NULL DEFAULT '',
+    PRIMARY KEY (worker, kind, name)
+);                                         -- with rowid: bodies are long
+CREATE UNIQUE INDEX report_of_time ON report (ts, worker, kind, name);
 
 CREATE TABLE source (                      -- what stacks are sampled of
     id INTEGER PRIMARY KEY AUTOINCREMENT,
