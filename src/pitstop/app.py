@@ -153,10 +153,12 @@ def init(**arguments: object) -> None:
     )
     _wiring.flusher = flusher
     RECORDER.capacity = int(settings.number("buffer_size"))
+    RECORDER.slow_query_s = settings.number("slow_query_s")
     RECORDER.keep_recent(int(settings.number("recent_size")))
     RECORDER.shed(spans_on=True, sample_rate=settings.number("sample_rate"))
     RECORDER.nudge = flusher.nudge
     RECORDER.flush = flush
+    RECORDER.event = flusher.event
     WORDING.full = settings.flag("error_messages")
     RECORDER.on = True
     _attach_inside(settings.words("instrument"))
@@ -213,7 +215,7 @@ def _profiler(settings: Settings) -> Profiler | None:
         budget=settings.number("overhead_budget"),
         beat=LOOP,
         event=event,
-        shed=lambda: not RECORDER.spans_on,
+        shed=lambda: RECORDER.pressed or not RECORDER.spans_on,
     )
     can_answer(PROFILE, answering(profiler.burst, profiler.finish_burst, sleeper()))
     return profiler
@@ -324,7 +326,7 @@ def shutdown(timeout_s: float = EXIT_FLUSH_S) -> bool:
         _wiring.profiler.stop()
         cannot_answer(PROFILE)
     done = flusher is None or flusher.stop(timeout_s)
-    RECORDER.nudge = RECORDER.flush = None
+    RECORDER.nudge = RECORDER.flush = RECORDER.event = None
     if _wiring.exporter is not None:
         done = _wiring.exporter.stop(timeout_s) and done
         _wiring.exporter = None

@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from pitstop.record.reports import EVERY_S
+from pitstop.rollup.flusher import REPORT_EVERY_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from pitstop.model import Store, Window
 
-FRESH_S = 4 * EVERY_S  # without a word for so long, a worker is gone; the flusher of a busy one may be late by two
+FRESH_S = int(4 * REPORT_EVERY_S)  # without a word for so long, a worker is gone; a busy flusher may be late by two
 DEEPEST = 48  # steps of a plan below one another; PostgreSQL's own limit for joins is far below
 
 

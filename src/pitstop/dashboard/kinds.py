@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from typing import Any, NamedTuple
 
 from pitstop.model import series
@@ -22,6 +23,7 @@ class Kind(NamedTuple):
 KINDS: dict[str, Kind] = {
     series.DB: Kind("database", "statement", "db"),
     series.CACHE: Kind("cache", "cache", "cache"),
+    series.REGION: Kind("cache regions", "cache region", "cache"),
     series.HTTP_CLIENT: Kind("outgoing calls", "outgoing call", "http-client"),
     series.TEMPLATE: Kind("templates", "template", "template"),
     series.QUEUE: Kind("queue", "queue", "queue"),
@@ -54,4 +56,4 @@ def short_statement(statement: str) -> str:
     return f"{found[1]} … {found[2]}" if found else text
 
 
-GLOBALS: dict[str, Any] = {"kind_of": kind_of, "short_statement": short_statement}
+GLOBALS: dict[str, Any] = {"kind_of": kind_of, "short_statement": short_statement, "shell_quoted": shlex.quote}

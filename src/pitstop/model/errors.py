@@ -10,7 +10,8 @@
     │   └── EgressRefusedError                 it may not be made at all; trying again is of no use
     ├── CacheKeyError     (TypeError)     arguments that no key can be made of
     ├── CacheValueError   (TypeError)     a value that cannot leave the process
-    └── NotFoundError     (LookupError)   what was asked for is not recorded
+    ├── NotFoundError     (LookupError)   what was asked for is not recorded
+    └── TaskError         (RuntimeError)  tasks cannot be run here, or one has no result
 
 A message names the value, the limit and the next step.
 """
@@ -60,3 +61,7 @@ class CacheValueError(PitstopError, TypeError):
 
 class NotFoundError(PitstopError, LookupError):
     """What was asked for by name is not recorded."""
+
+
+class TaskError(PitstopError, RuntimeError):
+    """Tasks cannot be run from here, or the result of one is asked for that has none."""

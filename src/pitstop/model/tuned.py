@@ -201,3 +201,97 @@ class LimiterBody(TypedDict):
     least_s: float  # the latency without load that it goes by
     recent_s: float
     why: str
+
+
+# -- what parts are asked, and what they answer (`pitstop.record.asks`) ------------------------------------------------
+
+CACHE_INVALIDATE: Final = "cache.invalidate"  # InvalidateAsk → InvalidateAnswer
+CACHE_WARM: Final = "cache.warm"  # WarmAsk → WarmAnswer
+MEMORY_OPTIMIZE: Final = "memory.optimize"  # {} → OptimizeAnswer
+MEMORY_LOOK: Final = "memory.look"  # LookAsk → LookAnswer
+
+
+class InvalidateAsk(TypedDict, total=False):
+    """What goes: whatever has one of the tags, or is of that tenant or region, or `everything`.
+
+    `dry_run`: only count.
+    """
+
+    tags: list[str]
+    tenant: str
+    region: str
+    everything: bool
+    dry_run: bool
+
+
+class InvalidateAnswer(TypedDict):
+    """Values in this process' memory that went, or would go, by region; levels below lose theirs, too."""
+
+    entries: int
+    regions: dict[str, int]
+    dry_run: bool
+
+
+class WarmAsk(TypedDict, total=False):
+    """Which region; all of them when left out. `dry_run`: only count."""
+
+    region: str
+    dry_run: bool
+
+
+class WarmAnswer(TypedDict):
+    """Calls whose values were made, or would be, by region."""
+
+    calls: int
+    regions: dict[str, int]
+    dry_run: bool
+
+
+class OptimizeStep(TypedDict):
+    """One thing that was tried; `freed_bytes` below 0: others allocated meanwhile."""
+
+    name: str
+    freed_bytes: int
+    took_s: float
+    note: str
+
+
+class OptimizeAnswer(TypedDict):
+    """What the process held before and after, bytes; None where the system does not tell."""
+
+    before_bytes: int | None
+    after_bytes: int | None
+    took_s: float
+    steps: list[OptimizeStep]
+
+
+class LookAsk(TypedDict, total=False):
+    """For how long to note allocations, seconds."""
+
+    seconds: float
+
+
+class GrownLine(TypedDict):
+    """A code line whose memory grew in the first half of the look, and in the second; `stays`: in both."""
+
+    line: str
+    bytes_per_min: float
+    first_bytes: int
+    second_bytes: int
+    blocks: int
+    stays: bool
+
+
+class Outside(TypedDict):
+    """Who seems to allocate what no Python object shows, and why it seems so."""
+
+    line: str
+    why: str
+
+
+class LookAnswer(TypedDict):
+    """Lines that grew most first."""
+
+    seconds: float
+    lines: list[GrownLine]
+    outside: Outside | None

@@ -38,10 +38,10 @@ if TYPE_CHECKING:
 LOOKED_AT = 4096  # characters of a statement: longer ones are lists and literals at their ends
 
 
-def pattern_of(text: str, dialect: Dialect) -> str:
+def pattern_of(text: str, dialect: Dialect, looked_at: int = LOOKED_AT) -> str:
     """The pattern of `text`, worked out anew. Applied to its answer it changes nothing."""
-    cut = len(text) > LOOKED_AT
-    text = text[:LOOKED_AT]
+    cut = len(text) > looked_at
+    text = text[:looked_at]
     scan = _Scan(text, dialect, None)
     pattern = scan.run()
     if scan.ambiguous and dialect.escapes is not None and not cut:

@@ -64,12 +64,15 @@ class Recorder:
         self.sample_rate = 1.0
         self.spans_on = True
         self.shedding = False
+        self.pressed = False  # memory is short: stacks are not sampled
         self.capacity = capacity
+        self.slow_query_s = 1.0  # the setting of that name, for whoever looks at statements
         self.buffer: list[Fields] = []
         self.inside = 0
         self.recent: deque[Fields] = deque(maxlen=recent)
         self.nudge: Callable[[bool], None] | None = None  # called with True when the buffer is filling up
         self.flush: Callable[[float], bool] | None = None  # for integrations that see the server shut down
+        self.event: Callable[[str, str], None] | None = None  # notes that something has happened: kind, text
         self._rng = rng
         self._counts: list[tuple[str, float]] = []
         self._gauges: dict[str, float] = {}

@@ -37,6 +37,14 @@ def report(kind: str, name: str, body: Mapping[str, object]) -> None:
             RECORDER.nudge(False)
 
 
+def tell(kind: str, text: str) -> None:
+    """Note an event, one that happened now: `kind` as ``leak``, `text` for people. Nothing when recording is off."""
+    if RECORDER.on and RECORDER.event is not None:
+        RECORDER.event(kind, text)
+        if RECORDER.nudge is not None:
+            RECORDER.nudge(False)
+
+
 def add_reporter(reporter: Callable[[], Iterable[Report]]) -> None:
     """Ask `reporter` from now on, in the flusher's thread; what it raises is logged and costs only its own reports."""
     if reporter not in _reporters:

@@ -10,7 +10,7 @@ from _thread import allocate_lock
 from pitstop.record.lexing import ANY, MYSQL, POSTGRESQL, SQLITE, Dialect
 from pitstop.record.pattern import LOOKED_AT, pattern_of
 
-__all__ = ["ANY", "MYSQL", "POSTGRESQL", "SQLITE", "Dialect", "Statements", "normalized", "statements"]
+__all__ = ["ANY", "MYSQL", "POSTGRESQL", "SQLITE", "Dialect", "Statements", "fingerprint", "normalized", "statements"]
 
 CAPACITY_BYTES = 2_000_000  # of texts remembered for one dialect: about 3,000 statements of an ORM
 _ENTRY_BYTES = 100  # the place in the dict
@@ -62,3 +62,13 @@ def statements(dialect: Dialect) -> Statements:
 def normalized(text: str, dialect: Dialect = ANY) -> str:
     """The pattern of `text`; of a pattern it is the pattern itself."""
     return _remembered[dialect][text]
+
+
+def fingerprint(pattern: str) -> str:
+    """16 hex digits that stand for a pattern where its text is too long for a name: reports, addresses.
+
+    The same in every process and version: BLAKE2b of the text.
+    """
+    from hashlib import blake2b  # noqa: PLC0415  a host that only records has no use for it
+
+    return blake2b(pattern.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()

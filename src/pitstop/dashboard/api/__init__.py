@@ -2,7 +2,18 @@
 
 from fastapi import APIRouter
 
-from pitstop.dashboard.api import changes, export, inside, live, profiles, reading, watch, watch_changes
+from pitstop.dashboard.api import (
+    changes,
+    export,
+    inside,
+    live,
+    profiles,
+    reading,
+    tune,
+    tune_changes,
+    watch,
+    watch_changes,
+)
 
 router = APIRouter(prefix="/api/v1")
 for _one in (
@@ -10,6 +21,8 @@ for _one in (
     inside.router,
     profiles.router,
     export.router,
+    tune.router,
+    tune_changes.router,
     watch.router,
     watch_changes.trying,
     watch_changes.changing,

@@ -4,8 +4,11 @@ from fastapi import APIRouter
 
 from pitstop.dashboard.pages import (
     alerts,
+    caches,
     channels,
+    database,
     errors,
+    memory,
     overview,
     profile,
     queries,
@@ -28,6 +31,9 @@ for _one in (
     traces.router,
     errors.router,
     profile.router,
+    caches.router,
+    database.router,
+    memory.router,
     runtime.router,
     slos.router,
     alerts.router,

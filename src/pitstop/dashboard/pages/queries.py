@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response  # noqa: TC002  FastAPI reads the annotations
 
+from pitstop import analyze
 from pitstop.analyze.units import cut_middle
 from pitstop.dashboard import charts, inside
 from pitstop.dashboard.access import page_reader
@@ -58,7 +59,9 @@ def query(request: Request, session: Reader, view: Viewed, statement: Statement)
         "latency": charts.latency(answer.detail.trend, None, ""),
         "traffic": charts.traffic(answer.detail.trend),
     }
+    taken = desk.answers.ask(view, ("plans of all",), lambda store: analyze.plans(store, int(desk.clock.now_s())))
     values |= {
+        "plan": taken.get(statement),
         "title": cut_middle(short_statement(statement), 80),
         "answer": answer,
         "row": answer.detail.row,

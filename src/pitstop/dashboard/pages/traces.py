@@ -10,7 +10,8 @@ from starlette.responses import Response  # noqa: TC002  FastAPI reads the annot
 from pitstop import analyze
 from pitstop.analyze.loading import hint
 from pitstop.analyze.units import duration_text
-from pitstop.dashboard import charts, inside, waterfall
+from pitstop.analyze.wave_runs import wave_runs
+from pitstop.dashboard import charts, inside, waterfall, wave_chart
 from pitstop.dashboard.access import page_reader
 from pitstop.dashboard.desk import base_of, desk_of
 from pitstop.dashboard.inside import TracesWanted
@@ -23,7 +24,9 @@ from pitstop.model.series import DB
 from pitstop.model.trace import REASONS
 
 if TYPE_CHECKING:
-    from pitstop.analyze import TraceTree, TreeSpan
+    from collections.abc import Mapping
+
+    from pitstop.analyze import Plan, TraceTree, TreeSpan
     from pitstop.dashboard.view import View
     from pitstop.model import Store
 
@@ -33,6 +36,7 @@ LONGEST_ID = 200
 ROUTE_SPAN_S = 3600  # around a trace: what its route's usual duration is taken from
 FEWEST_REPEATED, LEAST_S, LEAST_RATIO = 5, 0.05, 0.2  # Sentry's N+1: more than 5; 50 ms or 20 % of the request
 MOST_NAMED = 3
+MOST_PLANS = 5
 ORDERS = ("newest", "slowest")
 
 
@@ -101,6 +105,10 @@ def trace(
     def usual(store: Store) -> float | None:
         return analyze.route_detail(store, around, None, tree.route).stats.p50_s
 
+    taken = answers.ask(
+        view, ("plans of all",), lambda store: analyze.plans(store, int(desk_of(request).clock.now_s()))
+    )
+    planned = plans_in(tree, taken)
     rows = waterfall.rows_of(tree)
     at = base_of(request)
     links = {"db": f"{at}/query{with_more(view)}statement=", "http": f"{at}/route{with_more(view)}route="}
@@ -112,8 +120,14 @@ def trace(
         "statements": sum(1 for span in tree.spans if span.kind == DB),
         "shares": shares_of(tree),
         "repeated": repeated_in(tree),
+        "plans": planned,
+        "charts": [(run, wave_chart.lanes_of(run)) for run in wave_runs(tree)],
         "first": waterfall.first_frame(rows, tree.duration_s),
-        "island": {"waterfall": waterfall.island(rows, tree, links), "window": view.window, "marks": []},
+        "island": {
+            "waterfall": waterfall.island(rows, tree, links) | {"plans": [one.statement for one in planned]},
+            "window": view.window,
+            "marks": [],
+        },
         "rows": len(rows),
     }
     return page(request, "trace.html", values)
@@ -166,6 +180,15 @@ def repeated_in(tree: TraceTree) -> list[Repeated]:
         if len(spans) > FEWEST_REPEATED and (spent_s > LEAST_S or spent_s > LEAST_RATIO * tree.duration_s):
             found.append(Repeated(name, len(spans), spent_s, spans[0].line, hint(name)))
     return sorted(found, key=lambda one: -one.spent_s)[:MOST_NAMED]
+
+
+def plans_in(tree: TraceTree, taken: Mapping[str, Plan]) -> list[Plan]:
+    """Plans of the statements that this trace ran, of those that took it longest first."""
+    spent_s: dict[str, float] = {}
+    for span in tree.spans:
+        if span.kind == DB and span.name in taken:
+            spent_s[span.name] = spent_s.get(span.name, 0.0) + span.duration_s
+    return [taken[name] for name in sorted(spent_s, key=lambda name: -spent_s[name])[:MOST_PLANS]]
 
 
 def _seconds(text: str | None, name: str) -> float | None:

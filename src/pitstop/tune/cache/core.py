@@ -47,7 +47,7 @@ class Core:
     ) -> None:  # fmt: skip
         self.namespace = namespace
         self.everything = f"{escape(namespace)}:*"
-        self.memory = Memory(max_entries, max_bytes, gone=_gone)
+        self.memory = Memory(max_entries, max_bytes, came=_came, gone=_gone)
         self.versions = Versions()
         self.links = [Link(level, self.everything) for level in levels]
         self.sealer = sealer
@@ -107,6 +107,16 @@ class Core:
             link.level.reset_after_fork()
 
 
+def _came(entry: Entry) -> None:
+    region: Any = entry.owner
+    if region is not None:
+        stats = region.stats
+        stats.entries += 1
+        stats.nbytes += entry.nbytes
+        if entry.key.startswith(region.begin):
+            region.near[entry.key[region.begun :]] = entry
+
+
 def _gone(entry: Entry, evicted: bool) -> None:
     region: Any = entry.owner
     if region is not None:
@@ -114,5 +124,7 @@ def _gone(entry: Entry, evicted: bool) -> None:
         stats.entries -= 1
         stats.nbytes -= entry.nbytes
         stats.saved_s += entry.hits * entry.cost_s
+        if entry.key.startswith(region.begin) and region.near.get(name := entry.key[region.begun :]) is entry:
+            del region.near[name]
         if evicted:
             next(stats.evictions.up)

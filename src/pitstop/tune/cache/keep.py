@@ -87,7 +87,7 @@ def entry_of(region: Region, visit: Visit, envelope: Envelope, link: Link) -> En
         entry.check_ns = now_ns + int(UNTOLD_S * 1e9)
         entry.soon_ns = min(entry.soon_ns, entry.check_ns)
     if core.loading.undisturbed(visit.key, visit.mark) and core.versions.holds(entry.tags, visit.epoch):
-        put(region, entry)
+        core.memory.put(entry)
     return entry
 
 
@@ -120,7 +120,7 @@ def keep(
     if ttl_s <= 0 or not visit.undisturbed(core):
         landed()
         return entry
-    put(region, entry)
+    core.memory.put(entry)
     landed()
     if type(value) is not Negative and core.sealer is not None:
         envelope = Envelope(value, made_s, ttl_s, stale_s, cost_s, negative, visit.tags, (), trend)
@@ -141,7 +141,7 @@ def keep_here(region: Region, visit: Visit, value: Any) -> None:
     stale_s = max(rules.stale_s, rules.stale_if_error_s)
     fresh_ns = visit.start_ns + int(ttl_s * 1e9)
     entry = build(region, visit, value, core.now_s(), fresh_ns, 0.0, negative=negative, trend=None, stale_s=stale_s)
-    put(region, entry)
+    core.memory.put(entry)
 
 
 def save(region: Region, visit: Visit, envelope: Envelope) -> Steps[None]:
@@ -175,19 +175,11 @@ def build(
     elif region.rules.early:
         left_ns = max(0, fresh_ns - region.core.now_ns())
         soon_ns = fresh_ns - min(int(cost_s * region.rules.early * EARLIEST * 1e9), left_ns // 2)
+    stale_ns = min(FOREVER_NS, fresh_ns + int(stale_s * 1e9))
     return Entry(
-        visit.key, value, made_s=made_s, soon_ns=soon_ns, fresh_ns=fresh_ns,
-        stale_ns=min(FOREVER_NS, fresh_ns + int(stale_s * 1e9)), cost_s=cost_s, nbytes=size_of(value),
-        tags=visit.tags, epoch=visit.epoch, negative=negative, trend=trend, owner=region,
+        visit.key, value, made_s, soon_ns, fresh_ns, stale_ns, cost_s, size_of(value), visit.tags, visit.epoch,
+        negative, trend, region,
     )  # fmt: skip
-
-
-def put(region: Region, entry: Entry) -> None:
-    """Keep it in memory."""
-    stats = region.stats
-    stats.entries += 1
-    stats.nbytes += entry.nbytes
-    region.core.memory.put(entry)
 
 
 def trend_of(value: Any, made_s: float, old: Entry | None) -> Trend:

@@ -46,6 +46,9 @@ class Region:
         self.why = ""
         self._prefixes: dict[str, str] = {}
         self._prefix = prefix(core.namespace, name, "")
+        self.begin = self._prefix + ":"
+        self.begun = len(self.begin)
+        self.near: dict[str, Entry] = {}  # what memory has of this region and no tenant, by the keys the host uses
         self._names = core.tag_names(name, "", ())
         self._find = core.memory.find
         self._hits = self.stats.hits["memory"]
@@ -312,16 +315,15 @@ def quick_get(region: Region) -> Callable[..., Any]:
 
     What it needs is bound here: looking it up would take as long as the lookup itself.
     """
-    slow, find, noted = Region.get, region.core.memory.find, region.noted
-    begin, up = prefix(region.core.namespace, region.name, "") + ":", region.stats.hits["memory"].up
+    slow, find, noted, up = Region.get, region.near.get, region.noted, region.stats.hits["memory"].up
     versions, now_ns, recorder = region.core.versions, region.core.now_ns, RECORDER
     alone, missed = not region.core.links, region.stats.misses.up
 
     def get(key: object, default: Any = None, *, tenant: str | None = None) -> Any:
         if tenant is None:
             try:
-                entry = find(begin + key)  # type: ignore[operator]  # what is no text goes the long way, below
-            except TypeError:
+                entry = find(key)  # type: ignore[call-overload]  # what is no text is not found, and goes the long way
+            except TypeError:  # nor has it a hash
                 entry = None
             if entry is not None:
                 start_ns = now_ns()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import sys
 import threading
 import time
@@ -25,7 +26,7 @@ from pitstop.dashboard.export.negotiation import content_type_for
 from pitstop.dashboard.export.protobuf import PROTOBUF_TYPE
 from pitstop.dashboard.export.registry import exporters
 from pitstop.dashboard.export.text import OPENMETRICS_TYPE, TEXT_TYPE
-from pitstop.model import Batch, NotFoundError, Samples, Series, StoreUnavailableError, Traces, Window
+from pitstop.model import Batch, NotFoundError, Reports, Samples, Series, StoreUnavailableError, Traces, Window
 from pitstop.model.watching import Burn, Channel, Component, Incident, RuleState, SloState
 
 if TYPE_CHECKING:
@@ -58,6 +59,20 @@ KINDS = (
     ("error", "ab" * 8, "GET /items/{id}", "ValueError"),
     ("counter", "orders", "", ""),
     ("metric", "basket", "", ""),
+    ("region", "books", "GET /items/{id}", "hit"),
+    ("region", "books", "GET /items/{id}", "stale"),
+    ("region", "books", "GET /items/{id}", "miss"),
+)
+REPORTS = (
+    (
+        "pool",
+        "postgresql://db/shop",
+        {"in_use": 3, "idle": 2, "size": 20, "max_overflow": 40, "waits": 7, "waited_s": 0.5},
+    ),
+    ("pressure", "", {"level": "high", "used_bytes": 9, "limit_bytes": 10}),
+    ("limiter", "api", {"limit": 12.5, "refused": {"low": 4}}),
+    ("object_pool", "parsers", {"saved_s": -0.25}),
+    ("pool", "damaged", {"in_use": "many"}),
 )
 READINGS = {
     "process.memory.rss_bytes": 9e7, "process.cpu_ratio": 0.25, "gc.collections.gen2": 1.0, "requests.in_flight": 3.0,
@@ -116,7 +131,12 @@ def filled(store: Any, clock: Any, rows_of: Any) -> Any:
     }.items():  # fmt: skip
         if hasattr(traces, name):
             getattr(traces, name).append(value)
-    store.append(Batch("web:1:ab", 1, rows_of(now_s - 5, found), samples, traces=traces))
+    said = Reports()
+    for kind, name, body in REPORTS:
+        row = (json.dumps(body), kind, name, "shop", now_s - 3, "web:1:ab")
+        for field, value in zip(Reports.__slots__, row, strict=True):
+            getattr(said, field).append(value)
+    store.append(Batch("web:1:ab", 1, rows_of(now_s - 5, found), samples, traces=traces, reports=said))
     return store
 
 
@@ -161,6 +181,21 @@ def test_figures_are_those_of_the_store(filled: Any, clock: Any) -> None:
         2,
         2,
     ]
+    assert [_value(told[f"pitstop_cache_region_{name}"], region="books") for name in ("hits", "stale", "misses")] == [
+        2,
+        2,
+        2,
+    ]
+    pool = {"service_instance_id": "web:1:ab", "pool": "postgresql://db/shop"}
+    assert _value(told["pitstop_pool_connections_in_use"], **pool) == 3
+    assert _value(told["pitstop_pool_connections_in_use"], pool="damaged") == 0
+    assert _value(told["pitstop_pool_waits"], **pool) == 7
+    assert _value(told["pitstop_pool_longest_wait_seconds"], **pool) == 0.5
+    assert _value(told["pitstop_memory_pressure"], level="high") == 1
+    assert _value(told["pitstop_memory_pressure"], level="critical") == 0
+    assert _value(told["pitstop_limiter_limit"], limiter="api") == 12.5
+    assert _value(told["pitstop_limiter_refused"], priority="low") == 4
+    assert _value(told["pitstop_object_pool_saved_seconds"], pool="parsers") == -0.25
     assert _value(told["pitstop_tenant_request_errors"], tenant="acme") == 2
     assert _value(told["pitstop_app_events"], event="orders") == 2
     assert _value(told["process_memory_usage_bytes"], service_instance_id="web:1:ab") == 9e7

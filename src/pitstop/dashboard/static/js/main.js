@@ -8,6 +8,7 @@ import { start, toggle } from "./live.js";
 import { say, settle } from "./page.js";
 import * as rule from "./rule.js";
 import { checkpoint } from "./storage.js";
+import "./tune.js";
 import { silence } from "./watch.js";
 import * as waterfall from "./waterfall.js";
 

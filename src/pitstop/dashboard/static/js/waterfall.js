@@ -213,6 +213,8 @@ class Waterfall {
     children.push(list);
     const links = { db: ["This statement on all requests", this.data.links.db], http: ["This route", this.data.links.http] };
     if (Object.hasOwn(links, row.kind) && !row.id.startsWith("gap")) children.push(el("p", {}, el("a", { className: "pick", href: links[row.kind][1] + encodeURIComponent(row.name), textContent: links[row.kind][0] })));
+    const plan = row.kind === "db" ? (this.data.plans ?? []).indexOf(row.name) : -1;
+    if (plan >= 0) children.push(el("p", {}, el("a", { className: "pick", href: `#plan-${plan + 1}`, textContent: "Its plan" })));
     this.detail.replaceChildren(...children);
     this.detail.hidden = false;
   }

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 APPLICATION_ID: Final = 0x50495443  # "PITC", in the file's header: no other program's file is taken for ours
 BUSY_S: Final = 0.5  # a cache that has to be waited for longer is none
+TRIES: Final = 5
 _SCHEMA = Path(__file__).with_name("schema.sql")
 
 _log = logging.getLogger("pitstop.cache")
@@ -88,18 +89,25 @@ class Connection:
             _inherited.append(self._db)  # closing it here would let go of the parent's locks
         self._db = None
         self.path.touch(mode=0o600)  # what is cached may be anybody's data
-        db = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
-        try:
-            self._prepare(db)
-        except BaseException:
-            db.close()
-            raise
+        for attempt in range(TRIES):
+            db = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+            try:
+                self._prepare(db)
+            except BaseException as error:
+                db.close()
+                if isinstance(error, sqlite3.OperationalError) and attempt + 1 < TRIES and _is_busy(error):
+                    continue  # another process is just making the file, which no timeout waits for
+                raise
+            break
         self._db, self._pid = db, os.getpid()
         return db
 
     def _prepare(self, db: sqlite3.Connection) -> None:
+        db.execute("BEGIN")  # both answers are of one moment
         owner = db.execute("PRAGMA application_id").fetchone()[0]
-        if owner != APPLICATION_ID and db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
+        used = db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
+        db.execute("COMMIT")
+        if owner != APPLICATION_ID and used:
             raise SettingError(f"{self.path} is a database of another program; name a file of its own for the cache")
         if owner != APPLICATION_ID:
             db.execute("PRAGMA auto_vacuum=INCREMENTAL")
@@ -125,6 +133,10 @@ class Connection:
             self.path.replace(self.path.with_name(self.path.name + ".broken"))
         for ending in ("-wal", "-shm"):
             self.path.with_name(self.path.name + ending).unlink(missing_ok=True)
+
+
+def _is_busy(error: sqlite3.Error) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 
 _inherited: list[sqlite3.Connection] = []  # the parent's connections, kept from being closed

@@ -1,0 +1,1 @@
+"""The Redis level against a real server, in both colours."""
