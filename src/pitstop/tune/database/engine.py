@@ -21,6 +21,7 @@ from sqlalchemy.ext.asyncio import create_async_engine as sqlalchemys_async
 from sqlalchemy.pool import NullPool
 
 from pitstop.model.errors import SettingError
+from pitstop.record.recorder import RECORDER
 from pitstop.tune.database import pool as pools
 from pitstop.tune.database.clock import Clock
 from pitstop.tune.database.connecting import Connecting, connect_arguments, prepare_connection
@@ -40,8 +41,6 @@ if TYPE_CHECKING:
 RECYCLE_S = 3600
 POOL_TIMEOUT_S = 10.0  # who waits longer for a connection has lost its caller: SQLAlchemy's 30 s outlast most clients
 CONNECT_TIMEOUT_S = 10
-
-_STARTED = "_pitstop_started_s"  # on an execution context
 
 
 def create_engine(
@@ -168,12 +167,11 @@ def _listen(engine: Engine, timeouts: Timeouts, slow: SlowStatements) -> None:
     ) -> None:
         timeouts.apply(connection, context)
         if context is not None:
-            context.__dict__[_STARTED] = perf_counter()
+            context._pitstop_started_s = perf_counter()  # noqa: SLF001  ours
 
     def after(_connection: Connection, _cursor: Any, statement: str, parameters: Any, context: Any, many: bool) -> None:
-        started_s = context.__dict__.get(_STARTED) if context is not None else None
-        if started_s is not None and not many:
-            duration_s = perf_counter() - started_s
+        if RECORDER.on and not many and context is not None:
+            duration_s = perf_counter() - context._pitstop_started_s  # noqa: SLF001  ours
             if slow.is_slow(duration_s):
                 slow.offer(statement, parameters, duration_s)
 

@@ -74,6 +74,8 @@ class Timeouts:
         self.tenants = checked_tenants(tenants)
         self.session_s = session_s
         self.pooled = pooled
+        self._is_sqlite = dialect == "sqlite"
+        self._quiet = not self.tenants and session_s == default_s  # nothing was set that differs from connecting
 
     def wanted_s(self) -> float | None:
         """Of a statement that begins here and now."""
@@ -88,21 +90,27 @@ class Timeouts:
 
     def begun(self, connection: Connection) -> None:
         """A transaction begins: what an earlier one has set is gone."""
-        connection.info.pop(_LOCAL, None)
+        if not self._quiet:
+            connection.info.pop(_LOCAL, None)
 
     def in_doubt(self, connection: Connection, *_: object) -> None:
         """A savepoint was rolled back, perhaps with what was set behind it."""
-        connection.info[_LOCAL] = 0.0
+        if not self._quiet:
+            connection.info[_LOCAL] = 0.0
 
     def apply(self, connection: Connection, context: Any) -> None:
         """Before a statement: tell the database where its deadline is another than what holds now."""
+        if self._is_sqlite:
+            clock = connection.info.get(CLOCK)
+            if clock is not None:
+                clock.start(self.wanted_s(), context)
+            return
+        if self._quiet and _BLOCK.get() is None:
+            return
         info = connection.info
         wanted_s = self.wanted_s()
-        holds_s = info.get(_LOCAL, info.get(_SESSION, self.session_s))
-        clock = info.get(CLOCK)
-        if clock is not None:
-            clock.start(wanted_s, context)
-        elif wanted_s != holds_s:
+        if wanted_s != info.get(_LOCAL, info.get(_SESSION, self.session_s)):
+            self._quiet = False
             self._set(connection, wanted_s or 0.0)
 
     def _set(self, connection: Connection, seconds: float) -> None:

@@ -34,7 +34,9 @@ def advise(
     been tried. Raises SettingError for a database that is neither PostgreSQL nor SQLite, and for an async engine.
     """
     if not hasattr(engine, "connect") or not hasattr(engine, "dialect") or hasattr(engine, "sync_engine"):
-        raise SettingError(f"advise() takes a SQLAlchemy Engine, not {type(engine).__name__}; make one with create_engine")
+        raise SettingError(
+            f"advise() takes a SQLAlchemy Engine, not {type(engine).__name__}; make one with create_engine"
+        )
     name = engine.dialect.name
     if name not in {"postgresql", "sqlite"}:
         raise SettingError(f"'{name}' is not advised upon; PostgreSQL and SQLite are")

@@ -120,7 +120,9 @@ class Advisor:
                 continue
             look, deletes = foreign_keys.weigh_foreign(self.planner, ready, foreign, index)
             if deletes and look.worth:
-                reason = f"each delete of {foreign.parent} reads all of {foreign.table} to see that nothing points to it"
+                reason = (
+                    f"each delete of {foreign.parent} reads all of {foreign.table} to see that nothing points to it"
+                )
                 self._create(look, ready, f"{reason}: {deletes:,.0f} deletes")
             else:
                 self.refused.append(foreign_keys.refusal(look, foreign, deletes))

@@ -65,7 +65,9 @@ def keys_of(reading: Reading, alias: str, planner: Planner) -> Keys:
         for each in planner.catalog.of(table)
         if each.unique and len(each.index.keys) == 1 and not each.index.where
     }
-    own = [each for each in reading.conditions if each.alias == alias and (not each.column or each.column not in unique)]
+    own = [
+        each for each in reading.conditions if each.alias == alias and (not each.column or each.column not in unique)
+    ]
     alone = [each for each in own if not each.group]
     equal = _keys(each for each in alone if each.kind in _LOOKED_UP)
     ranges = _keys(each for each in alone if each.kind == kinds.RANGE)

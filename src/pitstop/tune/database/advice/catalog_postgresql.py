@@ -112,7 +112,9 @@ def _table(row: Any) -> Table:
 
 
 def _index(row: Any, table: str, catalog: Catalog) -> Existing:
-    _, name, unique, valid, method, size, scans, definition, where, number, texts, columns, classes, options, bound = row
+    _, name, unique, valid, method, size, scans, definition, where, number, texts, columns, classes, options, bound = (
+        row
+    )
     known = catalog.tables[table].columns
     keys = []
     for text, column, opclass, option in zip(texts[:number], columns, classes, options, strict=False):

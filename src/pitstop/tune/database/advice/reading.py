@@ -15,7 +15,15 @@ if TYPE_CHECKING:
     from pitstop.record.lexing import Dialect
     from pitstop.tune.database.advice.shape import Catalog, Table
 
-EQUAL, RANGE, PREFIX, NULL, NOT_NULL, FLAG, INVERTED = "equal", "range", "prefix", "null", "not null", "flag", "inverted"
+EQUAL, RANGE, PREFIX, NULL, NOT_NULL, FLAG, INVERTED = (
+    "equal",
+    "range",
+    "prefix",
+    "null",
+    "not null",
+    "flag",
+    "inverted",
+)
 SELECT, INSERT, UPDATE, DELETE = "select", "insert", "update", "delete"
 
 
@@ -94,7 +102,9 @@ def parsed(template: Template, dialect: Dialect) -> object:
         import sqlglot  # noqa: PLC0415  slow to import, and only advice needs it
         from sqlglot.errors import SqlglotError  # noqa: PLC0415
     except ImportError as error:
-        raise SettingError("advice reads statements with sqlglot, which is not installed: pip install sqlglot") from error
+        raise SettingError(
+            "advice reads statements with sqlglot, which is not installed: pip install sqlglot"
+        ) from error
     text = template.render(lambda number: f":p{number}")
     try:
         trees = sqlglot.parse(text, read="postgres" if dialect is POSTGRESQL else "sqlite")

@@ -69,7 +69,9 @@ class Walk:
         elif isinstance(tree, exp.Delete):
             reading.kind = kinds.DELETE
         elif not isinstance(tree, _READS):
-            raise SettingError(f"'{reading.text[:60]}' is no SELECT, INSERT, UPDATE or DELETE; there is nothing to advise")
+            raise SettingError(
+                f"'{reading.text[:60]}' is no SELECT, INSERT, UPDATE or DELETE; there is nothing to advise"
+            )
         if reading.kind != kinds.SELECT:
             target = tree.this.this if isinstance(tree.this, exp.Schema) else tree.this
             found = self.catalog.table(_name(target)) if isinstance(target, exp.Table) else None
