@@ -215,7 +215,7 @@ def _profiler(settings: Settings) -> Profiler | None:
         budget=settings.number("overhead_budget"),
         beat=LOOP,
         event=event,
-        shed=lambda: not RECORDER.spans_on,
+        shed=lambda: RECORDER.pressed or not RECORDER.spans_on,
     )
     can_answer(PROFILE, answering(profiler.burst, profiler.finish_burst, sleeper()))
     return profiler
