@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from contextvars import ContextVar
 from functools import partial
@@ -377,3 +378,39 @@ def test_any_graph_of_any_mix_gives_each_task_what_it_needs(
             before = result.tasks[need]
             if task.started_s is not None and before.started_s is not None:
                 assert before.started_s + before.duration_s <= task.started_s + 1e-9
+
+
+@both
+def test_many_callers_share_one_object_and_none_waits_for_ever(run: Runner) -> None:
+    waves = Waves(max_parallel=3)
+    tasks = [
+        Task("a", number, timeout_s=PATIENCE_S),
+        Task("b", lambda a: a + 1, needs=["a"]),
+        Task("c", lambda a: a + 2, needs=["a"], inline=True),
+        Task("d", lambda b, c: b + c, needs=["b", "c"]),
+    ]
+    found: list[int] = []
+
+    def many() -> None:
+        found.extend(run(waves, tasks)["d"] for _ in range(40))
+
+    callers = [threading.Thread(target=many) for _ in range(6)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join(PATIENCE_S * 3)
+    assert found == [5] * 240
+
+
+def test_a_run_leaves_nothing_to_the_garbage_collector() -> None:
+    waves = Waves()
+    tasks = [Task("a", number), Task("b", lambda a: a, needs=["a"])]
+    waves.run(tasks)
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(20):
+            waves.run(tasks)
+        assert gc.collect() < 20
+    finally:
+        gc.enable()
