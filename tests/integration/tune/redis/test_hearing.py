@@ -157,9 +157,9 @@ def test_a_counter_that_redis_lost_never_brings_old_values_back(
     assert one.core.links[0].level.versions(["pitstop:*"]) > versions
 
 
-def test_all_servers_of_a_cluster_are_heard(ring: Ring, until: Callable[..., Any]) -> None:
+def test_all_servers_of_a_cluster_are_heard(quiet_ring: Ring, until: Callable[..., Any]) -> None:
     """Whichever of them has the key."""
-    (one, level), (other, _) = begin(ring.url, until)
+    (one, level), (other, _) = begin(quiet_ring.url, until)
     for number in range(30):
         one.set(f"key {number}", 1)
         assert other.get(f"key {number}") == 1
@@ -209,3 +209,16 @@ def test_without_anybody_who_holds_it_the_thread_ends(server: Server, until: Cal
     until(
         lambda: not any(thread.name == "pitstop-cache-ears" for thread in threading.enumerate()), "the thread ends", 5
     )
+
+
+def test_where_redis_may_not_tell_memory_asks_again(server: Server, until: Callable[..., Any]) -> None:
+    """An account without CLIENT TRACKING: everything works, nobody is told, and the reason is."""
+    server.say("ACL", "SETUSER", "plain", "on", ">word", "~*", "&*", "+@all", "-client|tracking")
+    level = RedisLevel(f"redis://plain:word@127.0.0.1:{server.port}", deadline_s=2)
+    cache = Cache(redis=level)
+    cache.set("x", 1)
+    assert cache.get("x") == 1
+    until(lambda: "tracking" in level.ears.error, "the reason is told")
+    assert not level.tells
+    assert level.breaker == "closed"
+    cache.close()

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 TICK_S: Final = 0.5
 LOST_S: Final = 2.0  # four unanswered pings
 LOOK_S: Final = 2.0  # how often it is asked who is where: an isolated old primary answers pings, too
-AGAIN_S: Final = 0.1  # between attempts to connect
+AGAIN_S: Final = 0.1  # between attempts to connect, twice as long each time up to LONGEST_S
+LONGEST_S: Final = 2.0
 MOST_SOON: Final = 1000  # calls that wait for the thread; the oldest give way
 CONNECT_S: Final = 1.0  # not the callers' deadline: nobody waits for this thread
 
@@ -143,6 +144,7 @@ class Ears:
         self._stopped = False
         self._starting = threading.Lock()
         self._looked_s = self._ticked_s = self._tried_s = float("-inf")
+        self._again_s = AGAIN_S
         self._sleeper: socket.socket
         self._waker: socket.socket
         _all.add(self)
@@ -232,7 +234,7 @@ class Ears:
 
     def _meet(self, now_s: float) -> None:
         """Connect to each server that takes writes, leave those that no longer do."""
-        if now_s - self._tried_s < AGAIN_S:
+        if now_s - self._tried_s < self._again_s:
             return
         self._tried_s = now_s
         route = self._client.route
@@ -251,11 +253,13 @@ class Ears:
                 ear = self._ears[node] = Ear(self._client, node, self._prefix)
             except WireError as error:
                 self._looked_s = float("-inf")
+                self._again_s = min(LONGEST_S, self._again_s * 2)
                 self._deaf(str(error))
                 return
             self._selector.register(ear.socket, selectors.EVENT_READ, ear)
         if writers and not self.hears:
             self.hears = True
+            self._again_s = AGAIN_S
             self.since_s = time.monotonic()
             self.error = ""
             self._changed(None)
