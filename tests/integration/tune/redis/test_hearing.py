@@ -203,11 +203,11 @@ def test_without_anybody_who_holds_it_the_thread_ends(server: Server, until: Cal
     """A cache that was thrown away leaves no thread behind."""
     cache = Cache(redis=server.url)
     cache.get("x")
-    assert any(thread.name == "pitstop-cache-ears" for thread in threading.enumerate())
+    assert any(thread.name == "pitstop cache ears" for thread in threading.enumerate())
     del cache
     gc.collect()
     until(
-        lambda: not any(thread.name == "pitstop-cache-ears" for thread in threading.enumerate()), "the thread ends", 5
+        lambda: not any(thread.name == "pitstop cache ears" for thread in threading.enumerate()), "the thread ends", 5
     )
 
 

@@ -161,7 +161,7 @@ class Ears:
                 self._waker.setblocking(False)
                 self._selector.register(self._sleeper, selectors.EVENT_READ)
                 self._thread = threading.Thread(
-                    target=_listen, args=(weakref.ref(self),), name="pitstop-cache-ears", daemon=True
+                    target=_listen, args=(weakref.ref(self),), name="pitstop cache ears", daemon=True
                 )
                 self._thread.start()
 
