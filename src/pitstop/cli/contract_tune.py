@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pitstop.analyze import CacheEffect, CacheRow, Memory, RegionRow
-    from pitstop.analyze.asked import Asked
+    from pitstop.analyze.asked import Asked, Grown
 
 Json = dict[str, Any]
 
@@ -107,20 +107,26 @@ def memory(seen: Memory) -> Json:
 
 
 def optimized(seen: Asked) -> Json:
-    """What optimizing came to in each process; `freed_bytes` is negative where memory grew."""
-    processes = [
-        {"pid": one.pid, "service": one.service, "freed_bytes": one.body["before_bytes"] - one.body["after_bytes"]}
-        | {name: one.body[name] for name in ("before_bytes", "after_bytes", "collected", "took_s", "notes")}
-        for one in seen.answers
-    ]
+    """What optimizing came to in each process, and what each step was worth."""
+    processes = [{"pid": one.pid, "service": one.service, **one.body} for one in seen.answers]
     return {"processes": processes, "problems": list(seen.problems)}
 
 
-def looked(seen: Asked, lines: list[tuple[str, int, int]], seconds: float) -> Json:
+def looked(seen: Asked, lines: list[Grown], outside: list[str], seconds: float) -> Json:
     """Code lines that allocated what stayed."""
     return {
         "seconds": seconds,
         "processes": [one.pid for one in seen.answers],
-        "lines": [{"line": line, "bytes": nbytes, "count": count} for line, nbytes, count in lines],
+        "lines": [
+            {
+                "line": one.line,
+                "bytes": one.nbytes,
+                "blocks": one.blocks,
+                "bytes_per_min": one.bytes_per_min,
+                "stays": one.stays,
+            }
+            for one in lines
+        ],
+        "outside": outside,
         "problems": list(seen.problems),
     }

@@ -52,7 +52,13 @@ _OBJECTS = (
     terminal.Column("saved"),
     terminal.Column("verdict", left=True, spare=True),
 )
-_LINES = (terminal.Column("code line", name=True), terminal.Column("stayed"), terminal.Column("objects"))
+_LINES = (
+    terminal.Column("code line", name=True),
+    terminal.Column("stayed"),
+    terminal.Column("blocks"),
+    terminal.Column("a minute"),
+    terminal.Column("goes on", left=True),
+)
 
 
 @app.callback(invoke_without_command=True)
@@ -97,7 +103,7 @@ def look(
     as_json: AsJson = False,
 ) -> None:
     """Which code lines allocate what stays, in the recorded processes of this machine; they are slow meanwhile."""
-    from pitstop.analyze.asked import asked, looked_lines  # noqa: PLC0415  numpy
+    from pitstop.analyze.asked import asked, looked_lines, outside_texts  # noqa: PLC0415  numpy
     from pitstop.analyze.units import bytes_text, count_text  # noqa: PLC0415
 
     def waiting(left: int, waited_s: float) -> None:
@@ -107,24 +113,33 @@ def look(
             sys.stderr.flush()
 
     seen = asked(MEMORY_LOOK, {"seconds": seconds}, service=service, pid=pid, takes_s=seconds, waiting=waiting)
-    lines = looked_lines(seen)
+    lines, outside = looked_lines(seen), outside_texts(seen)
     if as_json:
-        terminal.print_json(contract.document(None, look=contract_tune.looked(seen, lines, seconds)))
+        terminal.print_json(contract.document(None, look=contract_tune.looked(seen, lines, outside, seconds)))
         return
     if lines:
-        rows = [(line, bytes_text(nbytes), count_text(count)) for line, nbytes, count in lines]
+        rows = [
+            (
+                one.line,
+                bytes_text(one.nbytes),
+                count_text(one.blocks),
+                bytes_text(one.bytes_per_min),
+                "yes" if one.stays else "no",
+            )
+            for one in lines
+        ]
         terminal.print_table(_LINES, rows)
     else:
         terminal.say(f"Nothing that was allocated in {seconds:g} s stayed.")
-    for note in dict.fromkeys(note for one in seen.answers for note in one.body["notes"]):
-        terminal.say(note)
+    for text in outside:
+        terminal.say(text)
     complain(seen.problems)
 
 
 @app.command()
 def optimize(*, service: Service = None, pid: Pid = None, as_json: AsJson = False) -> None:
     """Collect garbage and give free memory back, in the recorded processes of this machine; says what it came to."""
-    from pitstop.analyze.asked import asked, freed_text  # noqa: PLC0415  numpy
+    from pitstop.analyze.asked import asked, freed_text, step_texts  # noqa: PLC0415  numpy
 
     seen = asked(MEMORY_OPTIMIZE, {}, service=service, pid=pid, takes_s=OPTIMIZE_S)
     if as_json:
@@ -132,6 +147,8 @@ def optimize(*, service: Service = None, pid: Pid = None, as_json: AsJson = Fals
         return
     for one in seen.answers:
         terminal.say(freed_text(one))
+        for text in step_texts(one):
+            terminal.say_indented(text)
     complain(seen.problems)
 
 
@@ -141,7 +158,7 @@ def print_memory(seen: Memory) -> None:
 
     if not (seen.leaks or seen.pressure or seen.collectors or seen.objects or seen.limiters):
         terminal.say("No worker reports about its memory in this window.")
-        terminal.say("One line in the service does it: from pitstop.tune import memory; memory.tune()")
+        terminal.say("One line in the service does it: from pitstop.tune.memory import tune_memory; tune_memory()")
         terminal.say("What its workers hold, tuned or not: pitstop runtime")
         return
     for leak in seen.leaks:

@@ -247,14 +247,22 @@ class WarmAnswer(TypedDict):
     dry_run: bool
 
 
-class OptimizeAnswer(TypedDict):
-    """Resident bytes before and after, objects collected; `notes` say what was done and what was not."""
+class OptimizeStep(TypedDict):
+    """One thing that was tried; `freed_bytes` below 0: others allocated meanwhile."""
 
-    before_bytes: int
-    after_bytes: int
-    collected: int
+    name: str
+    freed_bytes: int
     took_s: float
-    notes: list[str]
+    note: str
+
+
+class OptimizeAnswer(TypedDict):
+    """What the process held before and after, bytes; None where the system does not tell."""
+
+    before_bytes: int | None
+    after_bytes: int | None
+    took_s: float
+    steps: list[OptimizeStep]
 
 
 class LookAsk(TypedDict, total=False):
@@ -263,18 +271,27 @@ class LookAsk(TypedDict, total=False):
     seconds: float
 
 
-class Allocated(TypedDict):
-    """What a code line allocated in the look and did not give back."""
+class GrownLine(TypedDict):
+    """A code line whose memory grew in the first half of the look, and in the second; `stays`: in both."""
 
     line: str
-    nbytes: int
-    count: int
+    bytes_per_min: float
+    first_bytes: int
+    second_bytes: int
+    blocks: int
+    stays: bool
+
+
+class Outside(TypedDict):
+    """Who seems to allocate what no Python object shows, and why it seems so."""
+
+    line: str
+    why: str
 
 
 class LookAnswer(TypedDict):
-    """Lines that allocated most first; `held_bytes` is what all of them hold."""
+    """Lines that grew most first."""
 
-    took_s: float
-    lines: list[Allocated]
-    held_bytes: int
-    notes: list[str]
+    seconds: float
+    lines: list[GrownLine]
+    outside: Outside | None

@@ -43,9 +43,9 @@ if TYPE_CHECKING:
     from pitstop.model import Store
     from pitstop.model.tuned import (
         AdviceBody,
-        Allocated,
         CacheBody,
         GcBody,
+        GrownLine,
         HotKey,
         InvalidateAnswer,
         LeakBody,
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
         LookAnswer,
         ObjectsBody,
         OptimizeAnswer,
+        OptimizeStep,
         PlanBody,
         PlanNode,
         PoolBody,
@@ -346,18 +347,22 @@ class Process:
 
     def optimize(self, asked: Mapping[str, Any]) -> OptimizeAnswer:
         self.did.append((MEMORY_OPTIMIZE, dict(asked)))
-        return {
-            "before_bytes": 94_000_000, "after_bytes": 81_000_000, "collected": 4100, "took_s": 0.12,
-            "notes": ["the rest is in use"],
-        }  # fmt: skip
+        steps: list[OptimizeStep] = [
+            {"name": "full collection", "freed_bytes": 13_000_000, "took_s": 0.1, "note": "4100 objects were garbage"},
+            {"name": XSS, "freed_bytes": -5, "took_s": 0.0, "note": XSS},
+        ]
+        return {"before_bytes": 94_000_000, "after_bytes": 81_000_000, "took_s": 0.12, "steps": steps}
 
     def look(self, asked: Mapping[str, Any]) -> LookAnswer:
         self.did.append((MEMORY_LOOK, dict(asked)))
-        lines: list[Allocated] = [
-            {"line": "shop/receipts.py:48 in remember", "nbytes": 1_900_000, "count": 3100},
-            {"line": XSS, "nbytes": 200, "count": 1},
-        ]
-        return {"took_s": 0.1, "lines": lines, "held_bytes": 1_900_200, "notes": []}
+        lines: list[GrownLine] = [
+            {
+                "line": line, "bytes_per_min": rate, "first_bytes": 900_000, "second_bytes": 1_000_000, "blocks": 3100,
+                "stays": stays,
+            }
+            for line, rate, stays in ((XSS, 3.0, False), ("shop/receipts.py:48 in remember", 11_400_000.0, True))
+        ]  # fmt: skip
+        return {"seconds": 0.1, "lines": lines, "outside": {"line": "shop/pdf.py:3", "why": f"it maps pages {XSS}"}}
 
 
 @contextmanager

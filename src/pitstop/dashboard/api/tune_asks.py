@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, Field
 
-from pitstop.analyze.asked import LONGEST_LOOK_S, freed_text, gone_text, looked_lines, warmed_text
+from pitstop.analyze.asked import LONGEST_LOOK_S, freed_text, gone_text, looked_lines, outside_texts, warmed_text
 from pitstop.dashboard.api.shapes import UpkeepOut
 
 if TYPE_CHECKING:
@@ -82,16 +82,25 @@ class ServiceIn(BaseModel):
     service: Text | None = None
 
 
+class StepOut(BaseModel):
+    """What one step was worth."""
+
+    name: str
+    freed_bytes: int
+    took_s: float
+    note: str
+
+
 class FreedOut(BaseModel):
-    """What optimizing came to in one process: `freed_bytes` is negative where memory grew."""
+    """What optimizing came to in one process; bytes null where the system does not tell, negative where it grew."""
 
     pid: int
     service: str
-    before_bytes: int
-    after_bytes: int
-    freed_bytes: int
-    collected: int
+    before_bytes: int | None
+    after_bytes: int | None
+    freed_bytes: int | None
     took_s: float
+    steps: list[StepOut]
     text: str
 
 
@@ -104,16 +113,11 @@ class OptimizedOut(BaseModel):
     @classmethod
     def of(cls, seen: Asked) -> OptimizedOut:
         """The answers as the API writes them."""
-        rows = [
-            FreedOut(
-                pid=one.pid,
-                service=one.service,
-                freed_bytes=one.body["before_bytes"] - one.body["after_bytes"],
-                text=freed_text(one),
-                **{name: one.body[name] for name in ("before_bytes", "after_bytes", "collected", "took_s")},
-            )
-            for one in seen.answers
-        ]
+        rows = []
+        for one in seen.answers:
+            before, after = one.body["before_bytes"], one.body["after_bytes"]
+            freed = None if before is None or after is None else before - after
+            rows.append(FreedOut(pid=one.pid, service=one.service, freed_bytes=freed, text=freed_text(one), **one.body))
         return cls(processes=rows, problems=list(seen.problems))
 
 
@@ -132,30 +136,38 @@ class LookIn(BaseModel):
     seconds: float = Field(default=10.0, ge=0.1, le=LONGEST_LOOK_S)
 
 
-class AllocatedOut(BaseModel):
-    """What a code line allocated and did not give back."""
+class GrownOut(BaseModel):
+    """A code line that allocated what stayed; `stays`: it grew in both halves of the look."""
 
     line: str
     bytes: int
-    count: int
+    blocks: int
+    bytes_per_min: float
+    stays: bool
 
 
 class LookedOut(BaseModel):
-    """Code lines of all processes together, the largest first."""
+    """Code lines of all processes together, those that went on growing first."""
 
     seconds: float
     processes: list[int]
-    lines: list[AllocatedOut]
-    notes: list[str]
+    lines: list[GrownOut]
+    outside: list[str]
     problems: list[str]
 
     @classmethod
     def of(cls, seen: Asked, seconds: float) -> LookedOut:
         """The answers as the API writes them."""
+        lines = [
+            GrownOut(
+                line=one.line, bytes=one.nbytes, blocks=one.blocks, bytes_per_min=one.bytes_per_min, stays=one.stays
+            )
+            for one in looked_lines(seen)
+        ]
         return cls(
             seconds=seconds,
             processes=[one.pid for one in seen.answers],
-            lines=[AllocatedOut(line=line, bytes=nbytes, count=count) for line, nbytes, count in looked_lines(seen)],
-            notes=list(dict.fromkeys(note for one in seen.answers for note in one.body["notes"])),
+            lines=lines,
+            outside=outside_texts(seen),
             problems=list(seen.problems),
         )

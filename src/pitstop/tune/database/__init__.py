@@ -12,16 +12,30 @@ except ImportError as error:
 
 from pitstop.tune.database.engine import create_async_engine, create_engine
 from pitstop.tune.database.explain import aanalyze, aexplain, analyze, explain
+from pitstop.tune.database.indexes import Ensured, ensure_index
 from pitstop.tune.database.pool import pool_report
+from pitstop.tune.database.refresher import Refresher
+from pitstop.tune.database.render import render
 from pitstop.tune.database.timeouts import statement_timeout
+from pitstop.tune.database.upkeep import maintain
+from pitstop.tune.database.views import View, ensure_view, refresh_view, view_age_s
 
 __all__ = [
+    "Ensured",
+    "Refresher",
+    "View",
     "aanalyze",
     "aexplain",
     "analyze",
     "create_async_engine",
     "create_engine",
+    "ensure_index",
+    "ensure_view",
     "explain",
+    "maintain",
     "pool_report",
+    "refresh_view",
+    "render",
     "statement_timeout",
+    "view_age_s",
 ]

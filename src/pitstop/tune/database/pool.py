@@ -169,6 +169,12 @@ def watch(
     return Watched(engine, workers=workers, statement_timeout_s=statement_timeout_s, pooled=pooled)
 
 
+def is_pooled(engine: Engine) -> bool:
+    """Whether an engine made by `create_engine` is behind a pooler in transaction mode."""
+    watched = _watched.get(engine)
+    return watched is not None and watched.pooled
+
+
 def pool_report(engine: Engine) -> PoolBody | None:
     """How the pool of an engine made by `create_engine` stands now. The longest wait is forgotten by being told."""
     watched = _watched.get(engine)

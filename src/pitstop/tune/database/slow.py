@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from pitstop.model.errors import PitstopError
-from pitstop.model.tuned import PLAN_REPORT
+from pitstop.model.tuned import PLAN_REPORT, PlanBody
 from pitstop.record.operation import get_current, set_current
 from pitstop.record.recorder import NOBODY, RECORDER
-from pitstop.record.reports import report
+from pitstop.record.reports import MOST_BYTES, report
 from pitstop.record.statements import fingerprint, statements
 from pitstop.rollup.native import allocate_lock, start_thread
 from pitstop.tune.database.explain import ask
+from pitstop.tune.database.plan import PlanNode, node, walk
 from pitstop.tune.database.question import of_driver
 from pitstop.tune.database.statement import dialect_of, read_pattern
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Engine
 
-    from pitstop.model.tuned import PlanBody
     from pitstop.rollup.native import Lock
 
 AGAIN_S = 3600.0  # a pattern's plan is taken once in this time
@@ -39,6 +39,9 @@ MOST_PATTERNS = 2000
 TIMEOUT_S = 5.0  # of taking one plan
 _DONE_S = 10.0  # the thread ends when nothing came for so long
 _LARGEST_PARAMETERS = 1000
+_STEP_BYTES = 300  # of a step as JSON, without its texts
+_DEEPEST = 100
+_MOST_FINDINGS = 20
 
 
 class Slow(NamedTuple):
@@ -150,7 +153,7 @@ class SlowStatements:
                 plan["route"] = slow.route
             plan["statement"] = slow.pattern
             self.taken += 1
-            report(PLAN_REPORT, fingerprint(slow.pattern), plan)
+            report(PLAN_REPORT, fingerprint(slow.pattern), fitting(plan))
 
 
 def _plan(connection: Connection, slow: Slow) -> PlanBody:
@@ -164,6 +167,22 @@ async def _plan_async(engine: AsyncEngine, slow: Slow) -> PlanBody:
             return await connection.run_sync(_plan, slow)
     finally:
         await engine.dispose()
+
+
+def fitting(plan: PlanBody) -> PlanBody:
+    """`plan`, or what fits of one that is too large to be kept: its costly path without conditions."""
+    steps = len(list(walk(plan["root"])))
+    if len(plan["statement"]) + steps * _STEP_BYTES + sum(_length(here) for here in walk(plan["root"])) < MOST_BYTES:
+        return plan
+    root: PlanNode | None = None
+    for here in [here for here in reversed(list(walk(plan["root"]))) if here["costly"]][-_DEEPEST:]:
+        root = PlanNode(**{**here, "detail": "", "inputs": [root] if root is not None else []})
+    cut = [f"{steps} steps are too many to be kept: this is the costly path of them"]
+    return PlanBody(**{**plan, "root": root or node("Plan"), "findings": [*plan["findings"][:_MOST_FINDINGS], *cut]})
+
+
+def _length(here: PlanNode) -> int:
+    return 2 * (len(here["detail"]) + len(here["on"]) + sum(map(len, here["findings"])))  # they stand in the whole, too
 
 
 def _is_large(params: Any) -> bool:

@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 
 LARGE: Final = 256  # entries; smaller containers are many, and none of them is the leak
 PIECE: Final = 20_000  # objects, about 4 ms
+BREAK_S: Final = 0.0005  # after each piece
 SAMPLES: Final = 6
 SIZED: Final = (dict, list, set, deque)
 
@@ -47,7 +48,7 @@ def census(now_s: float) -> Census:
         if sized:
             lengths.update(_lengths([each for each in piece if type(each) in sized], objects))
         del piece
-        time.sleep(0)
+        time.sleep(BREAK_S)
     del objects
     named: dict[str, int] = {}
     for kind, count in counts.items():

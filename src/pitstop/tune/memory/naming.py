@@ -26,6 +26,7 @@ CANDIDATES: Final = 12
 NAMED: Final = 2  # a container by its place in a module says more than the type of what is in it
 RAISED: Final = 4  # the line that raised says most
 OUTSIDE: Final = "memory outside of Python's objects"
+_OURS: Final = __name__.rpartition(".")[0]  # looks keep something themselves
 _GLUE: Final = frozenset(
     {
         "dict", "list", "tuple", "set", "frozenset", "cell", "function", "method", "builtin_function_or_method", "type",
@@ -95,7 +96,7 @@ def _per_min(looks: Sequence[Look], values: Sequence[int | None]) -> float:
     """Growth a minute since it was first seen (None before), where each step has its share; else 0."""
     known = [(look.census.at_s, value) for look, value in zip(looks, values, strict=True) if value is not None]
     steps = len(known) - 1
-    if steps < 1 or values[-1] is None:
+    if steps < 1 or None in values[-steps - 1 :]:  # seen, not seen, seen: it has shrunk in between
         return 0.0
     rise = known[-1][1] - known[0][1]
     if rise < LEAST_ENTRIES or any(b - a < STEADY * rise / steps for (_, a), (_, b) in pairwise(known)):
@@ -144,7 +145,8 @@ def _of_entries(what: str, samples: list[Any], per_min: float) -> Growth:
     error = next((part for part in inner if issubclass(type(part), BaseException)), None)
     nbytes = mean_size(samples) * per_min
     if error is not None and error.__traceback__ is not None:
-        return _kept_error(type_name(type(error)), error, per_min, nbytes, f"in {what}")
+        kept = _kept_error(type_name(type(error)), error, per_min, nbytes, f"in {what}")
+        return kept._replace(telling=RAISED + NAMED)
     entry = type_name(type(samples[0]))
     if _is_opaque(type(samples[0])):
         return Growth(what, f"{_OPAQUE}: {entry} is of a C library", nbytes, per_min)
@@ -155,7 +157,7 @@ def _types(looks: Sequence[Look]) -> Iterable[Growth]:
     rises = {
         name: _per_min(looks, [look.census.counts.get(name, 0) for look in looks])
         for name in looks[-1].census.counts
-        if name not in _GLUE or name == "traceback"
+        if (name not in _GLUE or name == "traceback") and not name.startswith(_OURS)
     }
     kept = rises.pop("traceback", 0.0)
     wanted = set(sorted((name for name, rise in rises.items() if rise), key=rises.__getitem__)[-CANDIDATES:])

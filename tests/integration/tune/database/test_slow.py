@@ -11,10 +11,15 @@ import time
 import pytest
 import sqlalchemy as sa
 
+import pitstop
+from pitstop.model import Window
+from pitstop.model.tuned import PlanBody
 from pitstop.record import CURRENT, RECORDER, Operation, reports
 from pitstop.record.statements import POSTGRESQL, fingerprint, normalized
+from pitstop.store import open_store
 from pitstop.tune.database import create_async_engine, create_engine
-from pitstop.tune.database.slow import AGAIN_S, MOST_WAITING, PLANS_PER_MINUTE, SlowStatements
+from pitstop.tune.database.plan import node, walk
+from pitstop.tune.database.slow import AGAIN_S, MOST_WAITING, PLANS_PER_MINUTE, SlowStatements, fitting
 
 SECRET = "s3cr3tvalue"
 SLEEPY = "SELECT id, pg_sleep(0.06) FROM orders WHERE status = %(status)s AND total = 4711 LIMIT 1"
@@ -24,7 +29,7 @@ SLEEPY = "SELECT id, pg_sleep(0.06) FROM orders WHERE status = %(status)s AND to
 def recording(monkeypatch):
     monkeypatch.setattr(RECORDER, "on", True)
     yield
-    reports.take(pytest.fail, everything=False)
+    reports.take(pytest.fail, everybody=False)
 
 
 def plans(at_least=1):
@@ -33,7 +38,9 @@ def plans(at_least=1):
     deadline_s = time.monotonic() + 10
     while len(found) < at_least:
         assert time.monotonic() < deadline_s, found
-        found |= {r.name: r.body for r in reports.take(pytest.fail, everything=False) if r.kind == "plan"}
+        found |= {
+            name: json.loads(body) for kind, name, body in reports.take(pytest.fail, everybody=False) if kind == "plan"
+        }
         time.sleep(0.005)
     return found
 
@@ -58,6 +65,53 @@ def test_a_slow_statement_is_reported_with_its_plan_and_route_and_without_its_va
     assert "'open'" not in json.dumps(body)
     assert not [child for child in operation.children if "EXPLAIN" in child[1]]
     engine.dispose()
+
+
+def test_a_plan_and_the_pool_reach_the_store(postgres_url, tmp_path, monkeypatch):
+    monkeypatch.setattr(RECORDER, "slow_query_s", 1.0)  # and back again afterwards
+    store = f"sqlite:///{tmp_path}/pitstop.db"
+    pitstop.init(service="shop", store=store, slow_query_s=0.05, profile_hz=0, instrument="none")
+    try:
+        engine = create_engine(postgres_url)
+        with engine.begin() as connection:
+            connection.exec_driver_sql("SELECT pg_sleep(0.06) AS slow")
+        until(lambda: ("plan", NAME) in {(one[0], one[1]) for one in reported(tmp_path)})
+        pitstop.shutdown()
+        kinds = {kind: json.loads(body) for kind, _, body in reported(tmp_path)}
+        assert kinds["plan"]["statement"] == "SELECT pg_sleep(?) AS slow"
+        assert kinds["pool"]["opened"] == 1
+        engine.dispose()
+    finally:
+        pitstop.shutdown()
+
+
+NAME = fingerprint("SELECT pg_sleep(?) AS slow")
+
+
+def reported(folder):
+    pitstop.flush()
+    store = open_store(f"sqlite:///{folder}/pitstop.db", readonly=True)
+    found = store.reports(Window(0, int(time.time()) + 60))
+    store.close()
+    return list(zip(found.kind, found.name, found.body, strict=True))
+
+
+def until(condition):
+    deadline_s = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.02)
+
+
+def test_a_plan_too_large_to_be_kept_is_cut_to_its_costly_path():
+    root = node("Append", detail="x" * 100, inputs=[node("Seq Scan", detail="y" * 100) for _ in range(500)])
+    root["inputs"][7]["costly"] = root["costly"] = True
+    plan = PlanBody(statement="SELECT ?", dialect="postgresql", analyzed=False, duration_s=None, root=root, findings=[])
+    cut = fitting(plan)
+    assert len(json.dumps(cut)) < reports.MOST_BYTES
+    assert [here["costly"] for here in walk(cut["root"])] == [True, True]
+    assert "500 steps" in cut["findings"][-1]
+    assert fitting(cut) is cut
 
 
 def test_quick_statements_and_services_that_record_nothing_have_no_plans(postgres_url, monkeypatch):

@@ -23,17 +23,17 @@ function lines(found) {
     const tr = parent.insertRow();
     texts.forEach((text, i) => { const cell = document.createElement(tag); if (i || tag === "th") cell.textContent = text; else cell.append(Object.assign(document.createElement("code"), { textContent: text, title: text })); tr.append(cell); });
   };
-  row(table.createTHead(), "th", ["Code line", "Stayed", "Objects"]);
+  row(table.createTHead(), "th", ["Code line", "Stayed", "Blocks", "A minute", "Goes on"]);
   const body = table.createTBody();
-  for (const one of found) row(body, "td", [one.line, bytes(one.bytes), count(one.count)]);
+  for (const one of found) row(body, "td", [one.line, bytes(one.bytes), count(one.blocks), bytes(one.bytes_per_min), one.stays ? "▲ yes" : "no"]);
   return table;
 }
 
 const shown = {
-  "memory/optimize": ({ processes, problems }) => tell(processes.map((one) => one.text), problems),
-  "memory/look": ({ lines: found, processes, notes, problems }) => {
+  "memory/optimize": ({ processes, problems }) => tell(processes.flatMap((one) => [one.text, ...one.steps.filter((step) => step.note || step.freed_bytes > 0).map((step) => `${step.name}: ${step.freed_bytes > 0 ? bytes(step.freed_bytes) : "nothing"}${step.note ? `; ${step.note}` : ""}`)]), problems),
+  "memory/look": ({ lines: found, processes, outside, problems }) => {
     const what = found.length ? `${found.length} code lines allocated what stayed` : "nothing that was allocated meanwhile stayed";
-    tell([`${processes.length} ${processes.length === 1 ? "process" : "processes"} looked: ${what}`, ...notes], problems);
+    tell([`${processes.length} ${processes.length === 1 ? "process" : "processes"} looked: ${what}`, ...outside], problems);
     const place = role("looked");
     place.hidden = !found.length;
     place.replaceChildren(...(found.length ? [lines(found)] : []));

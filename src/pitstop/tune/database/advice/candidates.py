@@ -39,7 +39,7 @@ class Keys(NamedTuple):
 
     def pairs(self) -> list[Index]:
         """What is equal first: behind a range or an order nothing more is looked up."""
-        wanted = [*permutations(self.equal, 2)]
+        wanted: list[tuple[Key, ...]] = [*permutations(self.equal, 2)]
         for first in self.equal:
             wanted += [(first, key) for key in self.ranges]
             wanted += [(first, *order) for order in self.orders]
@@ -66,7 +66,9 @@ def keys_of(reading: Reading, alias: str, planner: Planner) -> Keys:
         for each in planner.catalog.of(table)
         if each.unique and len(each.index.keys) == 1 and not each.index.where
     }
-    own = [each for each in reading.conditions if each.alias == alias and (not each.column or each.column not in unique)]
+    own = [
+        each for each in reading.conditions if each.alias == alias and (not each.column or each.column not in unique)
+    ]
     alone = [each for each in own if not each.group]
     equal = _keys(each for each in alone if each.kind in _LOOKED_UP)
     ranges = _keys(each for each in alone if each.kind == kinds.RANGE)
@@ -77,7 +79,7 @@ def keys_of(reading: Reading, alias: str, planner: Planner) -> Keys:
         equal=equal[:MOST_KEYS],
         ranges=tuple(key for key in ranges if key not in equal)[:MOST_KEYS],
         orders=_orders(reading, alias),
-        either=tuple(found for group in sorted(groups) if (found := _either(reading, alias, group, planner))),
+        either=tuple(found for group in sorted(groups) if (found := _either(reading, alias, group))),
     )
 
 
@@ -103,7 +105,7 @@ def _orders(reading: Reading, alias: str) -> tuple[tuple[Key, ...], ...]:
     return (keys,) if len(keys) == 1 else (keys[:1], keys)
 
 
-def _either(reading: Reading, alias: str, group: int, planner: Planner) -> tuple[Index, ...]:
+def _either(reading: Reading, alias: str, group: int) -> tuple[Index, ...]:
     """An index for each arm; none when an arm cannot be looked up, for then the table is read anyway."""
     arms: dict[int, list[Condition]] = {}
     members = [each for each in reading.conditions if each.group == group]
@@ -127,8 +129,7 @@ def partials(reading: Reading, alias: str, bases: Sequence[Index], planner: Plan
         if each.kind == kinds.EQUAL and not (each.column and planner.distinct(each.table, each.column) <= FEW_VALUES):
             continue
         rests = dict.fromkeys(tuple(key for key in base.keys if key.text != each.text) for base in bases)
-        own = [] if each.kind == kinds.EQUAL else [(Key(each.text, each.column),)]
-        for keys in [rest for rest in rests if rest] or own:
+        for keys in [rest for rest in rests if rest] or [(Key(each.text, each.column),)]:
             found[Index(each.table, keys, where=each.sql)] = None
     return list(found)
 

@@ -141,7 +141,6 @@ def _stale(table: Table, seen: dict[str, float] | None, catalog: Catalog) -> str
 def copy_schema(raw: sqlite3.Connection) -> sqlite3.Connection:
     """A database in memory with the tables, views and indexes of `raw` and no row."""
     copy = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-    copy.execute("PRAGMA trusted_schema = OFF")
     order = "CASE type WHEN 'table' THEN 0 WHEN 'index' THEN 1 ELSE 2 END, rowid"
     found = raw.execute(f"SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL AND type <> 'trigger' ORDER BY {order}")
     for (text,) in found:
@@ -152,7 +151,10 @@ def copy_schema(raw: sqlite3.Connection) -> sqlite3.Connection:
 
 
 _KEYWORDS = frozenset(
-    """abort action add after all alter always analyze and as asc attach autoincrement before begin between by cascade
+    re.findall(
+        r"\w+",
+        """
+    abort action add after all alter always analyze and as asc attach autoincrement before begin between by cascade
     case cast check collate column commit conflict constraint create cross current current_date current_time
     current_timestamp database default deferrable deferred delete desc detach distinct do drop each else end escape
     except exclude exclusive exists explain fail filter first following for foreign from full generated glob group
@@ -161,5 +163,6 @@ _KEYWORDS = frozenset(
     over partition plan pragma preceding primary query raise range recursive references regexp reindex release rename
     replace restrict returning right rollback row rows savepoint select set table temp temporary then ties to
     transaction trigger unbounded union unique update using vacuum values view virtual when where window with
-    without""".split()
+    without""",
+    )
 )  # https://sqlite.org/lang_keywords.html

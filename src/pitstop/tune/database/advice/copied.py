@@ -38,7 +38,7 @@ class Copied:
     includes = False
     write_cost = 20.0  # rows: 1.5 µs to insert an entry beside 0.07 µs to read a row, bench/advice.py
     row_scale = 1000.0
-    worth_longer = 100.0  # 10 µs
+    worth_longer = 500.0  # 40 µs
 
     def __init__(self, raw: sqlite3.Connection, random: Random) -> None:
         self.catalog: Catalog
@@ -86,10 +86,12 @@ class Copied:
                     rows[table.name, each.name.strip('"')] = self._stat(each.index)
             if table.rows and not own:
                 rows[table.name, None] = str(round(table.rows))
-        self._copy.executemany("INSERT INTO sqlite_stat1 VALUES (?, ?, ?)", [(*key, stat) for key, stat in rows.items()])
+        self._copy.executemany(
+            "INSERT INTO sqlite_stat1 VALUES (?, ?, ?)", [(*key, stat) for key, stat in rows.items()]
+        )
 
     def _stat(self, index: Index) -> str:
-        """A row of sqlite_stat1: rows, then how many agree in the first key, the first two …"""
+        """A row of sqlite_stat1: rows, then how many agree in the first key, the first two, and so on."""
         sample = self._samples[index.table]
         rows = sample.rows * (sample.ratio(index.where) if index.where else 1.0)
         numbers = [max(round(rows), 1)]

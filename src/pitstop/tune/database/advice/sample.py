@@ -1,4 +1,4 @@
-"""A few rows of a SQLite table, chosen at random, and what they say of all: how often values repeat, what a condition leaves."""
+"""A few rows of a SQLite table, chosen at random: how often values repeat, how many rows a condition leaves."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import math
 import time
 from collections import Counter
 from contextlib import contextmanager
-from random import Random
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Iterator, Sequence
+    from random import Random
 
 SAMPLE_ROWS = 2000  # a share of 1 % is seen as 1 ± 0.2 %; some 10 ms of look-ups
 COUNTED_ROWS = 20_000_000  # up to here rows are counted, 0.1 s a million where pages are cached
-_STEPS = 10_000  # of SQLite's machine between two looks at the clock
+_STEPS = 1000  # of SQLite's machine between two looks at the clock
 
 
 class Sample:
@@ -83,7 +83,9 @@ def _rowids(raw: sqlite3.Connection, table: str, random: Random) -> tuple[float,
     found = set()
     for number in range(SAMPLE_ROWS):  # one in each stratum, anywhere in it: values that repeat in step are not missed
         probe = low + math.floor((number + random.random()) * span / SAMPLE_ROWS)
-        found.add(raw.execute(f"SELECT rowid FROM {table} WHERE rowid >= ? ORDER BY rowid LIMIT 1", (probe,)).fetchone()[0])
+        found.add(
+            raw.execute(f"SELECT rowid FROM {table} WHERE rowid >= ? ORDER BY rowid LIMIT 1", (probe,)).fetchone()[0]
+        )
     return rows, sorted(found)
 
 

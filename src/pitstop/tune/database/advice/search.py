@@ -8,17 +8,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from pitstop.tune.database.advice.candidates import covering, keys_of, partials
-from pitstop.tune.database.advice.planner import Planned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from pitstop.tune.database.advice.candidates import Keys
-    from pitstop.tune.database.advice.planner import Planner
+    from pitstop.tune.database.advice.planner import Planned, Planner
     from pitstop.tune.database.advice.reading import Reading
     from pitstop.tune.database.advice.shape import Index
 
-HALF = 0.5  # an index is worth it only if the plan costs half: estimates err by less than that where statistics are fresh
+HALF = (
+    0.5  # an index is worth it only if the plan costs half: estimates err by less than that where statistics are fresh
+)
 MOST_ROUNDS = 3  # indexes that one statement may ask for, one after the other: joins of more tables gain little
 SMALLER = 0.5  # a partial index must be at most this large beside the whole one
 AS_GOOD = 1.1  # … and cost at most this much more

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import create_engine
-from sqlalchemy.engine import Engine
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from sqlalchemy.engine import Engine
+
     from pitstop.tune.database.advice import Suggestion
 
 AS_WRITTEN = {"no_parameters": True}  # a per cent sign is one
@@ -38,7 +40,9 @@ class Case:
         """Pages that `statement` looks at, all it sets off included (PostgreSQL), or steps of SQLite's machine."""
         if self.engine.dialect.name == "sqlite":
             return self._steps(statement)
-        pages = "SELECT sum(pg_stat_get_xact_blocks_fetched(oid)) FROM pg_class WHERE relnamespace = 'public'::regnamespace"
+        pages = (
+            "SELECT sum(pg_stat_get_xact_blocks_fetched(oid)) FROM pg_class WHERE relnamespace = 'public'::regnamespace"
+        )
         with self.engine.connect().execution_options(**AS_WRITTEN) as connection:
             before = connection.exec_driver_sql(pages).scalar_one()
             connection.exec_driver_sql(statement)
@@ -116,7 +120,8 @@ def fresh_sqlite(tmp_path: Path) -> Callable[..., Case]:
         raw.execute("PRAGMA synchronous = OFF")
         raw.execute("CREATE TEMP TABLE n (i INTEGER PRIMARY KEY)")
         raw.execute(
-            "INSERT INTO n WITH RECURSIVE x(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM x WHERE i < 40000) SELECT i FROM x"
+            "INSERT INTO n WITH RECURSIVE x(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM x WHERE i < 40000) "
+            "SELECT i FROM x"
         )
         raw.executescript(f"BEGIN; {setup}; COMMIT;")
         if analyze:

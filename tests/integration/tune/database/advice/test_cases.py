@@ -1,4 +1,4 @@
-"""The written cases: what must be advised is, nothing else, and what is advised does what it is for, on the real thing."""
+"""The written cases: what must be advised is, and nothing else; and it does what it is for, on the real thing."""
 
 from __future__ import annotations
 
