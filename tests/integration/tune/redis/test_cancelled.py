@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from conftest import Server
 
 
-def test_a_storm_of_cancelled_lookups_mixes_no_values_and_leaves_no_lease(server: Server) -> None:
+def test_a_storm_of_cancelled_lookups_mixes_no_values_and_leaves_no_lease(server: Server) -> None:  # noqa: C901  one storm
     """2,400 lookups of tagged values from two workers, half of them cancelled while they load, wait, make or save."""
     chosen = random.Random(7)
 

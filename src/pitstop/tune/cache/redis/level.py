@@ -5,8 +5,10 @@ Redis ≥ 5 will do; it tells what changes from 6 on, so that memory levels of s
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pitstop.tune.cache.level import Loaded
@@ -49,6 +51,7 @@ class RedisLevel:
         """Values that were not saved because somebody voided the key while they were made."""
         self._names = Names(prefix)
         self._leases = Leases()
+        self._giving_back: set[asyncio.Task[None]] = set()
         self._hearing = Hearing(self.client, self._names, self._prolong)
 
     @property
@@ -226,6 +229,12 @@ class RedisLevel:
         token, commands = self._leasing(key)
         try:
             return self._leased(key, token, hold_s, await self.client.aask(commands))
+        except asyncio.CancelledError:
+            self._hearing.gates.take_down(key)  # given back on the way that the question took, so as not to overtake it
+            giving_back = asyncio.get_running_loop().create_task(self._agive_back(key, token))
+            self._giving_back.add(giving_back)
+            giving_back.add_done_callback(self._giving_back.discard)
+            raise
         except BaseException:
             self._unleased(key, token)
             raise
@@ -248,8 +257,14 @@ class RedisLevel:
     def _unleased(self, key: str, token: str) -> None:
         """Nobody was told whether it was granted: have it given back, or others would wait until it ends."""
         self._hearing.gates.take_down(key)
-        give_back = ("EVAL", RELEASE, 1, self._names.lease(key), token)
-        self._hearing.ears.soon(lambda: self.client.ask([give_back]))
+        self._hearing.ears.soon(lambda: self.client.ask([self._give_back(key, token)]))
+
+    async def _agive_back(self, key: str, token: str) -> None:
+        with suppress(WireError):
+            await self.client.aask([self._give_back(key, token)])
+
+    def _give_back(self, key: str, token: str) -> Command:
+        return ("EVAL", RELEASE, 1, self._names.lease(key), token)
 
     def release(self, key: str, token: str) -> None:
         """Give the lease back, if it is still ours; the server wakes who waits."""
@@ -268,7 +283,7 @@ class RedisLevel:
         if held is None or held.token != token:
             return []
         self._leases.drop(key)
-        return [("EVAL", RELEASE, 1, held.wire_key, token)]
+        return [self._give_back(key, token)]
 
     def wait(self, key: str, timeout_s: float) -> None:
         """Until the value or its lease changed, as far as we hear it; callers look again."""
