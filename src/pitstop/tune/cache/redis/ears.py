@@ -204,7 +204,8 @@ class Ears:
             for ticked in self.ticked:
                 with suppress(Exception):
                     ticked()
-        if now_s - self._looked_s >= LOOK_S or not self.hears:
+        moved = self._ears.keys() != self._client.route.writers()  # as callers have found
+        if moved or not self.hears or now_s - self._looked_s >= LOOK_S:
             self._meet(now_s)
         return True
 

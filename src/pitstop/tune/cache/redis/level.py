@@ -217,7 +217,7 @@ class RedisLevel:
 
     def lease(self, key: str, hold_s: float) -> str | None:
         """A token for whoever may make the value now; None while another holds one: then `wait`."""
-        token, commands = self._leasing(key)
+        token, commands = self._leasing(key, hold_s)
         try:
             return self._leased(key, token, hold_s, self.client.ask(commands))
         except BaseException:
@@ -226,7 +226,7 @@ class RedisLevel:
 
     async def alease(self, key: str, hold_s: float) -> str | None:
         """The same."""
-        token, commands = self._leasing(key)
+        token, commands = self._leasing(key, hold_s)
         try:
             return self._leased(key, token, hold_s, await self.client.aask(commands))
         except asyncio.CancelledError:
@@ -239,11 +239,11 @@ class RedisLevel:
             self._unleased(key, token)
             raise
 
-    def _leasing(self, key: str) -> tuple[str, list[Command]]:
+    def _leasing(self, key: str, hold_s: float) -> tuple[str, list[Command]]:
         self._hearing.ears.start()
         self._hearing.gates.put_up(key)
         token, wire = secrets.token_hex(8), self._names.lease(key)
-        return token, [("SET", wire, token, "NX", "PX", int(LEASE_S * 1000)), ("GET", wire)]
+        return token, [("SET", wire, token, "NX", "PX", max(1, int(min(LEASE_S, hold_s) * 1000))), ("GET", wire)]
 
     def _leased(self, key: str, token: str, hold_s: float, replies: Sequence[Reply]) -> str | None:
         _plain(replies[0])
