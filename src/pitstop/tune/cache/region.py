@@ -12,7 +12,7 @@ from pitstop.record.recorder import RECORDER
 from pitstop.tune.cache import steps
 from pitstop.tune.cache.keep import Negative, Visit, keep, keep_here
 from pitstop.tune.cache.keys import LONGEST, full_key, prefix
-from pitstop.tune.cache.obtain import ERROR, HIT, MISS, STALE, fetch, obtain
+from pitstop.tune.cache.obtain import ERROR, HIT, MISS, STALE, entry_if_unasked, fetch, obtain
 from pitstop.tune.cache.stats import Stats
 
 if TYPE_CHECKING:
@@ -273,12 +273,12 @@ class Region:
     def _get(self, visit: Visit, default: Any) -> Steps[Any]:
         core = self.core
         entry = self.in_memory(visit.key)
-        if entry is not None and entry.check_ns > core.now_ns():
+        if entry is not None and core.now_ns() < min(entry.check_ns, entry.fresh_ns):
             visit.level = "memory"
         elif core.links:
             visit.begin(core)
             try:
-                entry = yield from fetch(self, visit)
+                entry = (yield from fetch(self, visit)) or entry_if_unasked(self, entry)
             finally:
                 visit.end(core)
         if entry is not None and core.now_ns() < entry.fresh_ns:
