@@ -40,15 +40,14 @@ class Stream(asyncio.Protocol):
         self._reader: Any = reader()
         self._waiting: deque[tuple[Waiting, int]] = deque()  # who waits, for how many replies
         self._got: list[Reply] = []  # of the first one
-        self._transport: asyncio.Transport | None = None
+        self._transport: Any = None  # uvloop's are no asyncio.Transport
         self._unsent: list[bytes] = []
         self._answered_s = float("-inf")
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """It stands."""
-        assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        transport.set_write_buffer_limits(high=MOST_UNSENT_BYTES)
+        self._transport.set_write_buffer_limits(high=MOST_UNSENT_BYTES)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It fell."""
