@@ -205,10 +205,12 @@ def test_without_anybody_who_holds_it_the_thread_ends(server: Server, until: Cal
     cache.get("x")
     assert any(thread.name == "pitstop cache ears" for thread in threading.enumerate())
     del cache
-    gc.collect()
-    until(
-        lambda: not any(thread.name == "pitstop cache ears" for thread in threading.enumerate()), "the thread ends", 5
-    )
+
+    def ended() -> bool:
+        gc.collect()
+        return not any(thread.name == "pitstop cache ears" for thread in threading.enumerate())
+
+    until(ended, "the thread ends", 5)
 
 
 def test_where_redis_may_not_tell_memory_asks_again(server: Server, until: Callable[..., Any]) -> None:
@@ -222,3 +224,26 @@ def test_where_redis_may_not_tell_memory_asks_again(server: Server, until: Calla
     assert not level.tells
     assert level.breaker == "closed"
     cache.close()
+
+
+def test_what_a_new_process_does_first_is_kept(server: Server) -> None:
+    """Nothing is thrown away because changes began to be heard only then."""
+
+    def first() -> bool:
+        cache = Cache(redis=RedisLevel(server.url, deadline_s=2))
+        cache.set("first", 1)
+        start = from_memory(cache)
+        kept = cache.get("first") == 1 and from_memory(cache) == start + 1
+        cache.close()
+        return kept
+
+    async def afirst() -> bool:
+        cache = Cache(redis=RedisLevel(server.url, deadline_s=2))
+        await cache.aset("first", 1)
+        start = from_memory(cache)
+        kept = await cache.aget("first") == 1 and from_memory(cache) == start + 1
+        cache.close()
+        return kept
+
+    assert all(first() for _ in range(10))
+    assert all(asyncio.run(afirst()) for _ in range(10))
