@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from pitstop.model.errors import SettingError
-from pitstop.tune.database.names import LONGEST, quoted, verbatim
+from pitstop.tune.database.names import LONGEST, must_be_sync, quoted, verbatim
 from pitstop.tune.database.pool import is_pooled
 from pitstop.tune.database.statement import dialect_of, read_pattern
 
@@ -55,6 +55,7 @@ def ensure_index(
     (PostgreSQL). Not for use within a transaction: it opens a connection of its own, in autocommit. Raises SettingError
     for what is no name, for a table that is not there, and where the database refuses.
     """
+    must_be_sync(engine)
     if not columns:
         raise SettingError("an index needs a column at least")
     dialect = engine.dialect

@@ -10,7 +10,7 @@ import weakref
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import event
+from sqlalchemy import Engine, event
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import AsyncAdaptedQueuePool, QueuePool
 
@@ -21,7 +21,7 @@ from pitstop.tune.database.limits import Fit, fit, server_limit
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sqlalchemy import Engine
+    from sqlalchemy.ext.asyncio import AsyncEngine
     from sqlalchemy.pool import ConnectionPoolEntry
 
 SIZE = 20
@@ -175,9 +175,9 @@ def is_pooled(engine: Engine) -> bool:
     return watched is not None and watched.pooled
 
 
-def pool_report(engine: Engine) -> PoolBody | None:
+def pool_report(engine: Engine | AsyncEngine) -> PoolBody | None:
     """How the pool of an engine made by `create_engine` stands now. The longest wait is forgotten by being told."""
-    watched = _watched.get(engine)
+    watched = _watched.get(engine if isinstance(engine, Engine) else engine.sync_engine)
     return watched.body() if watched is not None else None
 
 

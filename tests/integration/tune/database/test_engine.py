@@ -197,7 +197,7 @@ def test_an_async_pool_is_sized_and_counted_alike(postgres):
         held = [await engine.connect() for _ in range(5)]
         with pytest.raises(sa.exc.TimeoutError):
             await engine.connect()
-        body = pool_report(engine.sync_engine)
+        body = pool_report(engine)
         for connection in held:
             await connection.close()
         await engine.dispose()

@@ -119,6 +119,7 @@ POSTGRES_REFUSED = [
     "SELECT * FROM orders WHERE id = 1 OR id = writes()",
     'SELECT "Odd $name"()',
     "SELECT odd$name()",
+    "SELECT mine.random()",
 ]
 
 
@@ -130,7 +131,8 @@ def traps(postgres_engine):
         connection.exec_driver_sql(
             "CREATE OR REPLACE FUNCTION inlined() RETURNS bigint LANGUAGE sql AS $$ SELECT nextval('numbers') $$"
         )
-        for odd in ('"Odd $name"', "odd$name"):
+        connection.exec_driver_sql("CREATE SCHEMA IF NOT EXISTS mine")
+        for odd in ('"Odd $name"', "odd$name", "mine.random"):
             connection.exec_driver_sql(
                 f"CREATE OR REPLACE FUNCTION {odd}() RETURNS bool LANGUAGE plpgsql AS"
                 " $$ BEGIN PERFORM pg_advisory_lock(4711); RETURN true; END $$"
@@ -142,7 +144,7 @@ def traps(postgres_engine):
     yield
     with postgres_engine.begin() as connection:
         connection.exec_driver_sql(
-            'DROP FUNCTION "Odd $name"; DROP FUNCTION odd$name'
+            'DROP FUNCTION "Odd $name"; DROP FUNCTION odd$name; DROP SCHEMA mine CASCADE'
             "; DROP FUNCTION inlined; DROP FUNCTION writes; DROP VIEW sneaky; DROP SEQUENCE numbers"
         )
 
