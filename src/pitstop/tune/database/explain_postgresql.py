@@ -30,7 +30,7 @@ _READ_ONLY = (
 )
 _VOLATILE = sa.text(
     "SELECT DISTINCT proname FROM pg_catalog.pg_proc WHERE provolatile = 'v' AND lower(proname) IN :names"
-    " AND NOT (pronamespace = 'pg_catalog'::regnamespace AND proname IN :harmless) ORDER BY 1".replace("::", r"\:\:")
+    " AND NOT (pronamespace = CAST('pg_catalog' AS regnamespace) AND proname IN :harmless) ORDER BY 1"
 ).bindparams(sa.bindparam("names", expanding=True), sa.bindparam("harmless", list(HARMLESS), expanding=True))
 
 

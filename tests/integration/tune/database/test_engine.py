@@ -128,8 +128,9 @@ def test_what_takes_too_long_is_stopped_by_the_database(request, driver):
     assert 0.15 < run(url, work) < 3
 
 
-def test_mariadbs_sessions_have_the_deadline_and_get_it_back(mariadb_url, made):
-    engine = made(mariadb_url, statement_timeout_s=20)
+@pytest.mark.parametrize("scheme", ["mysql", "mariadb"])
+def test_mariadbs_sessions_have_the_deadline_and_get_it_back(mariadb_url, made, scheme):
+    engine = made(mariadb_url.replace("mysql", scheme, 1), statement_timeout_s=20)
     with engine.connect() as connection:
         with statement_timeout(2):
             assert connection.exec_driver_sql("SELECT @@max_statement_time").scalar() == 2

@@ -215,6 +215,12 @@ def test_comments_that_mariadb_would_run_and_quotes_that_its_mode_reads_otherwis
     assert rows_of(sa.create_engine(mariadb.url("mysql+pymysql"))) == 10_000
 
 
+def test_sqlalchemys_own_dialect_of_mariadb_is_known(mariadb_url):
+    engine = sa.create_engine(mariadb_url.replace("mysql", "mariadb", 1))
+    assert analyze(engine, OPEN, {"status": "open"})["dialect"] == "mariadb"
+    engine.dispose()
+
+
 def test_sqlite_runs_no_function_that_it_does_not_know(sqlite_engine):
     called = []
     with sqlite_engine.connect() as connection:
