@@ -53,7 +53,7 @@ class Advisor:
             if each.kind == kinds.INVERTED:
                 self.refused.append(
                     f"{each.table} ({without_values(each.text)}): only an inverted index (GIN) would serve "
-                    f"'{reading.text[:60]}', and that cannot be tried without building it; try it on a copy of the database"
+                    f"'{reading.text[:60]}', and that cannot be tried without building it; try it on a copy"
                 )
 
     def stale(self) -> set[str]:
