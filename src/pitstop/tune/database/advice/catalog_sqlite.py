@@ -39,7 +39,7 @@ def read_catalog(raw: sqlite3.Connection, random: Random, timeout_s: float) -> t
     ]
     for name in tables:
         sample = samples[name] = Sample(raw, quoted(name), random, timeout_s)
-        table = catalog.tables[name] = Table(name, sample.rows, 0, {}, sql=quoted(name))
+        table = catalog.tables[name] = Table(name, sample.rows, 0, {}, sql=quoted(name), schema="main")
         _columns(raw, table, sample, catalog)
         for row in raw.execute(f"PRAGMA index_list({quoted(name)})").fetchall():
             catalog.indexes.append(_index(raw, name, row, schema))

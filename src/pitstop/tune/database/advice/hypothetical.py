@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from pitstop.tune.database.advice.reading import Condition, Reading
     from pitstop.tune.database.advice.shape import Catalog, Index
 
-ROWS_ASSUMED = 20  # after LIMIT where nobody counted: a page of a list
 RANDOM_PAGE = 4.0  # random_page_cost as it is by default: runtime-config-query in PostgreSQL's manual
 _CPU_TUPLE, _CPU_OPERATOR = 0.01, 0.0025  # the same page
 _PAGE_BYTES = 8192
@@ -89,9 +88,7 @@ class Hypothetical:
                 run(self.connection, "DEALLOCATE pitstop_advice")
         except DBAPIError as error:
             run(self.connection, "DEALLOCATE ALL")
-            code = getattr(error.orig, "sqlstate", "") or getattr(
-                error.orig, "pgcode", ""
-            )  # its text may quote
+            code = getattr(error.orig, "sqlstate", "") or getattr(error.orig, "pgcode", "")  # its text may quote
             reason = _REASONS.get(code, f"error {code}")
             raise SettingError(f"'{reading.text[:60]}' cannot be planned: {reason}") from error
         root: dict[str, Any] = (json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"]
@@ -124,7 +121,7 @@ class Hypothetical:
     def _known(self, reading: Reading, rows: float | None) -> dict[int, str]:
         """What stands for parameters that a generic plan would guess worse."""
         known = dict.fromkeys(reading.offsets, "0")
-        known |= {number: str(max(1, round(rows or ROWS_ASSUMED))) for number in reading.limits}
+        known |= {number: str(round(reading.limit(rows))) for number in reading.limits}
         return known | self._borders(reading, rows)
 
     def _borders(self, reading: Reading, rows: float | None) -> dict[int, str]:
