@@ -153,6 +153,7 @@ def init(**arguments: object) -> None:
     )
     _wiring.flusher = flusher
     RECORDER.capacity = int(settings.number("buffer_size"))
+    RECORDER.slow_query_s = settings.number("slow_query_s")
     RECORDER.keep_recent(int(settings.number("recent_size")))
     RECORDER.shed(spans_on=True, sample_rate=settings.number("sample_rate"))
     RECORDER.nudge = flusher.nudge
@@ -214,7 +215,7 @@ def _profiler(settings: Settings) -> Profiler | None:
         budget=settings.number("overhead_budget"),
         beat=LOOP,
         event=event,
-        shed=lambda: not RECORDER.spans_on,
+        shed=lambda: RECORDER.pressed or not RECORDER.spans_on,
     )
     can_answer(PROFILE, answering(profiler.burst, profiler.finish_burst, sleeper()))
     return profiler

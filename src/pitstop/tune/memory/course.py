@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections import deque
 from typing import Final, NamedTuple
 
-from pitstop.tune.memory.trend import largest_fall, trend
+from pitstop.tune.memory.trend import Trend, largest_fall, trend
 
 SLOT_S: Final = 60.0
 SUSPECT_SLOTS: Final = 10  # a look at what grows is worth its cost from here on
-SURE_SLOTS: Final = 30  # half an hour: half of what the rule "memory leaks" of `watch` asks for
+SURE_SLOTS: Final = 60  # an hour: what the rule "memory leaks" of `watch` asks for
 KEPT_SLOTS: Final = 1440  # a day: nightly batches are remembered
 LIMIT_BYTES_PER_MIN: Final = 1e6  # R43
 LEAST_TAU: Final = 0.6  # of ten pairs of minutes eight rise; as the rule of `watch`
@@ -71,30 +71,35 @@ class Course:
     def judge(self) -> Verdict:
         """What the floors say now."""
         floors = list(self._floors)
-        per_min = 60.0 / self.slot_s
-        recent = floors[-SUSPECT_SLOTS:]
-        if len(recent) < SUSPECT_SLOTS:
-            return Verdict(False, False, 0.0, 0.0, "too early to say")
-        now = trend(recent)
-        if now.slope * per_min < self.limit_bytes_per_min or now.tau < LEAST_TAU:
-            return Verdict(False, False, max(0.0, now.slope * per_min), 0.0, "memory does not grow")
-        window = floors[-SURE_SLOTS:]
-        if len(window) < SURE_SLOTS:
-            return Verdict(True, False, now.slope * per_min, len(window) * self.slot_s, "it grows, but not for long")
-        whole = trend(window)
-        rate = whole.slope * per_min
-        third = SURE_SLOTS // 3
-        thirds = [trend(window[at : at + third]).slope * per_min for at in range(0, SURE_SLOTS, third)]
+        recent = trend(floors[-SUSPECT_SLOTS:])
+        rate = max(0.0, self._per_min(recent))
+        if len(floors) < SUSPECT_SLOTS or rate < self.limit_bytes_per_min or recent.tau < LEAST_TAU:
+            return Verdict(False, False, rate, 0.0, "memory does not grow")
         since_s = self._risen_slots(floors) * self.slot_s
-        if whole.tau < LEAST_TAU or whole.z < LEAST_Z or min(thirds[:-1]) <= 0 or rate < self.limit_bytes_per_min:
-            return Verdict(True, False, now.slope * per_min, since_s, "it grows, but not throughout")
+        window = floors[-SURE_SLOTS:]
+        whole = trend(window)
+        doubt = self._doubt(floors, window, whole)
+        if doubt:
+            return Verdict(True, False, rate, since_s, doubt)
+        return Verdict(True, True, self._per_min(whole), since_s, f"Mann-Kendall z {whole.z:.1f}, tau {whole.tau:.2f}")
+
+    def _doubt(self, floors: list[float], window: list[float], whole: Trend) -> str:
+        """Why growth may yet be none; "" where nothing speaks against it."""
+        if len(window) < SURE_SLOTS:
+            return "it grows, but not for long"
+        third = SURE_SLOTS // 3
+        thirds = [self._per_min(trend(window[at : at + third])) for at in range(0, SURE_SLOTS, third)]
+        rate = self._per_min(whole)
+        if whole.tau < LEAST_TAU or whole.z < LEAST_Z or min(thirds) <= 0 or rate < self.limit_bytes_per_min:
+            return "it grows, but not throughout"
         if thirds[-1] < max(self.limit_bytes_per_min, LEVELS_OFF * rate):
-            return Verdict(True, False, thirds[-1], since_s, "growth levels off")
-        fall = largest_fall(floors)
-        lowest = min(window)
-        if window[-1] - lowest <= fall:
-            return Verdict(True, False, rate, since_s, "as much has been given back before")
-        return Verdict(True, True, rate, since_s, f"Mann-Kendall z {whole.z:.1f}, tau {whole.tau:.2f}")
+            return "growth levels off"
+        if window[-1] - min(window) <= largest_fall(floors):
+            return "as much has been given back before"
+        return ""
+
+    def _per_min(self, found: Trend) -> float:
+        return found.slope * 60.0 / self.slot_s
 
     def _risen_slots(self, floors: list[float]) -> int:
         """For how many slots the floor has been above where it was before."""

@@ -6,6 +6,7 @@ It walks modules, classes, instances, closures and containers, the application's
 
 from __future__ import annotations
 
+import gc
 import sys
 import sysconfig
 import time
@@ -17,13 +18,15 @@ from mmap import mmap
 from types import BuiltinFunctionType, CellType, CodeType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from pitstop.tune.memory.census import LARGE, SIZED, type_name
+from pitstop.tune.memory.census import BREAK_S, LARGE, SAMPLES, SIZED, type_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-MOST: Final = 60_000  # objects visited, about 0.1 s
+MOST: Final = 60_000  # objects visited, about 0.2 s of CPU
+PIECE: Final = 500  # of them, about 2 ms: then others may run
 DEEPEST: Final = 6
+MOST_INNER: Final = 1000  # of a container that is not large: keys of a module's dict and the like
 LARGE_BYTES: Final = 65_536  # of one buffer
 BOUNDS: Final = ("maxsize", "max_size", "_maxsize", "maxlen", "capacity", "max_entries", "max_length", "limit")
 _CACHED: Final = type(lru_cache(lambda: None))
@@ -83,6 +86,8 @@ def _walk(
         if issubclass(type(each), _PLAIN) or id(each) in seen or depth > DEEPEST:
             continue
         seen.add(id(each))
+        if not len(seen) % PIECE:
+            time.sleep(BREAK_S)
         try:
             holder = _holder(each, path, bound)
             if holder is not None:
@@ -103,12 +108,14 @@ def _holder(each: Any, path: str, bound: int | None) -> Holder | None:
             bound = each.maxlen
         entry = type_name(type(recent[0])) if recent else ""
         return Holder(path, type_name(kind), length, entry, bound, recent)
+    if issubclass(kind, _CACHED):
+        return _cached(each, path)
     if issubclass(kind, _BUFFERS) and len(each) >= LARGE_BYTES:
         return Holder(path, type_name(kind), len(each), "", bound, [])
     return None
 
 
-def recent_of(container: Any, most: int = 6) -> list[Any]:
+def recent_of(container: Any, most: int = SAMPLES) -> list[Any]:
     """The entries added last, of a dict its values; of a set any."""
     kind = type(container)
     if issubclass(kind, dict):
@@ -121,39 +128,51 @@ def recent_of(container: Any, most: int = 6) -> list[Any]:
 def _inner(each: Any, path: str, holder: Holder | None) -> Iterator[tuple[Any, str, int | None]]:
     """What `each` holds: object, name, and the bound that `each` sets on it."""
     kind = type(each)  # not what a proxy says it is
-    if issubclass(kind, dict):
-        for value in list(islice(each.values(), 3 if holder else len(each))):
+    if issubclass(kind, (dict, list, tuple, set, frozenset, deque)):
+        values = each.values() if issubclass(kind, dict) else each
+        for value in list(islice(values, 3 if holder else MOST_INNER)):
             yield value, f"{path}[…]", None  # a key may be the host's data
-    elif issubclass(kind, (list, tuple, set, frozenset, deque)):
-        for value in list(islice(each, 3 if holder else 50)):
-            yield value, f"{path}[…]", None
     elif issubclass(kind, type):
-        if not (each.__module__ or "").partition(".")[0] in sys.stdlib_module_names or each.__module__ == "__main__":
-            for key, value in list(vars(each).items()):
-                yield value, f"{path}.{key}", None
+        if each.__module__ == "__main__" or str(each.__module__).partition(".")[0] not in sys.stdlib_module_names:
+            yield from ((value, f"{path}.{key}", None) for key, value in list(vars(each).items()))
     elif issubclass(kind, FunctionType):
-        for name, cell in zip(each.__code__.co_freevars, each.__closure__ or (), strict=False):
-            yield cell, f"{path}.<{name}>", None
-        for value in each.__defaults__ or ():
-            yield value, f"{path}.<default>", None
-        yield from ((value, path, None) for value in each.__dict__.values())
+        yield from _of_function(each, path)
     elif issubclass(kind, CellType):
         yield each.cell_contents, path, None
     elif issubclass(kind, MethodType):
         yield each.__self__, path, None
     elif issubclass(kind, _CACHED):
-        yield from _of_cached(each, path)
+        yield each.__wrapped__, path, None
     else:
         yield from _of_instance(each, kind, path)
 
 
-def _of_cached(each: Any, path: str) -> Iterator[tuple[Any, str, int | None]]:
-    import gc  # noqa: PLC0415  only its cache can be reached in no other way
+def _of_function(each: Any, path: str) -> Iterator[tuple[Any, str, int | None]]:
+    for name, cell in zip(each.__code__.co_freevars, each.__closure__ or (), strict=False):
+        yield cell, f"{path}.<{name}>", None
+    for value in each.__defaults__ or ():
+        yield value, f"{path}.<default>", None
+    yield from ((value, path, None) for value in list(each.__dict__.values()))
 
-    bound = each.cache_parameters()["maxsize"]
-    for value in gc.get_referents(each):
-        if type(value) is dict and value is not each.__dict__:
-            yield value, f"{path} (functools cache)", bound
+
+def _cached(each: Any, path: str) -> Holder | None:
+    """What `functools` keeps for a function; a bounded cache has links that say nothing, but refers to all it holds."""
+    _, _, bound, length = each.cache_info()
+    if length < LARGE:
+        return None
+    values: list[Any] = []
+    for held in gc.get_referents(each):
+        if type(held) is dict and bound is None and held is not each.__dict__:
+            values = list(islice(reversed(held.values()), SAMPLES))
+            break
+        if bound is not None and not issubclass(type(held), (type, FunctionType)) and held is not each.__dict__:
+            values.append(held)  # a key or its value
+            if len(values) == 2 * SAMPLES:
+                break
+    if bound is not None:
+        values = list(zip(values[::2], values[1::2], strict=False))
+    entry = type_name(type(values[0])) if values else ""
+    return Holder(f"{path} (functools cache)", "dict", length, entry, bound, values)
 
 
 def _of_instance(each: Any, kind: type, path: str) -> Iterator[tuple[Any, str, int | None]]:

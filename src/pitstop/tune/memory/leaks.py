@@ -1,7 +1,7 @@
 """Watches whether this process leaks, and says what: always, at less than 0.1 % of a core.
 
 Every `EVERY_S` it reads what the process holds, and after each full collection, when memory is at its floor. Only when
-the floor has risen for ten minutes does it look at objects; when it has risen throughout for half an hour it names what
+the floor has risen for ten minutes does it look at objects; when it has risen throughout for an hour it names what
 grows, as a report of kind ``leak`` and an event. Each look waits until the time since the last one has made it cheap.
 """
 
@@ -13,7 +13,7 @@ import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pitstop.model.tuned import LEAK_REPORT, LeakBody
-from pitstop.record.reports import Report, add_reporter, remove_reporter, tell
+from pitstop.record.reports import Report, add_reporter, remove_reporter, report, tell
 from pitstop.tune.memory.course import LIMIT_BYTES_PER_MIN, SLOT_S, Course
 from pitstop.tune.memory.ledger import grown_lines
 from pitstop.tune.memory.naming import Growth, Look, look, name_growth
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 EVERY_S: Final = 5.0
 BUDGET_RATIO: Final = 0.001  # of a core: performance.md
-LOOK_SLOTS: Final = 5  # between looks; three or more of them have to agree
+LOOK_SLOTS: Final = 10  # between looks; three or more of them have to agree
 MOST_LOOKS: Final = 8
 FORGET_SLOTS: Final = 15  # without growth, and a finding is over
 AGAIN_S: Final = 3600.0  # the same is told again after this time
@@ -39,8 +39,8 @@ class Finding(NamedTuple):
     since_s: float
     seen_s: float
 
-    def body(self) -> LeakBody:
-        """As a report."""
+    def body(self, *, sure: bool = True) -> LeakBody:
+        """As a report; no more `sure` when it has stopped to grow."""
         return LeakBody(
             what=self.growth.what,
             why=self.growth.why,
@@ -48,7 +48,7 @@ class Finding(NamedTuple):
             count_per_min=self.growth.count_per_min,
             since_s=self.since_s,
             line=self.growth.line,
-            sure=True,
+            sure=sure,
         )
 
 
@@ -132,6 +132,7 @@ class LeakWatch:
         for what, finding in list(self.findings.items()):
             if now_s - finding.seen_s > FORGET_SLOTS * slot_s:
                 del self.findings[what]
+                report(LEAK_REPORT, what, finding.body(sure=False))
         if not verdict.grows:
             if not self.findings:
                 self._looks.clear()
@@ -139,7 +140,8 @@ class LeakWatch:
         if now_s < self._next_look_s:
             return
         self._looks.append(look(now_s))
-        del self._looks[1 : len(self._looks) - MOST_LOOKS + 1]  # the first stays: all growth is measured from there
+        if len(self._looks) > MOST_LOOKS:
+            del self._looks[1]  # the first stays: growth is measured from there
         self._next_look_s = now_s + max(LOOK_SLOTS * slot_s, self._looks[-1].cpu_s / BUDGET_RATIO)
         if verdict.sure and len(self._looks) > 2:  # noqa: PLR2004
             self._name(verdict.bytes_per_min, verdict.since_s, now_s)
@@ -151,10 +153,12 @@ class LeakWatch:
         known = self.findings.get(growth.what)
         if known is not None:
             growth = growth._replace(line=growth.line or known.growth.line, why=known.growth.why)
-        elif not growth.found:
-            line, why = self._lines()
-            growth = growth._replace(line=line, why=why or growth.why)
         self.findings[growth.what] = Finding(growth, bytes_per_min, since_s, now_s)
+        if known is None and not growth.found:
+            line, why = self._lines()  # takes a while
+            growth = growth._replace(line=line, why=why or growth.why)
+            self.findings[growth.what] = Finding(growth, bytes_per_min, since_s, self.now_s())
+        report(LEAK_REPORT, growth.what, self.findings[growth.what].body())
         if now_s - self._told.get(growth.what, float("-inf")) >= AGAIN_S:
             self._told[growth.what] = now_s
             at = f" at {growth.line}" if growth.line else ""

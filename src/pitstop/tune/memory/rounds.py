@@ -16,7 +16,7 @@ _running: weakref.WeakSet[Rounds] = weakref.WeakSet()
 
 
 class Rounds:
-    """Calls `step` every `every_s` seconds in a daemon thread; what it raises is logged, once a kind, and it goes on."""
+    """Calls `step` every `every_s` seconds in a daemon thread; what it raises is logged, once."""
 
     def __init__(self, every_s: float, step: Callable[[], None]) -> None:
         self.every_s = every_s

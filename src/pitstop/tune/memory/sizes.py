@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
+from collections import deque
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import Any, Final
 
@@ -13,16 +14,20 @@ _NOT_ITS_OWN: Final = (type, ModuleType, FunctionType, BuiltinFunctionType, Code
 
 
 def size_of(each: Any) -> int:
-    """Bytes of `each` and of what it refers to, directly or not, and nearly nobody else. A lower bound."""
-    total, seen, waiting = 0, {id(each)}, [each]
+    """Bytes of `each` and of what it refers to, directly or not, and nearly nobody else. A lower bound.
+
+    Others of its class are left out: in a chain each would be counted with all before it.
+    """
+    total, seen, waiting = 0, {id(each)}, deque([each])
+    own = (type(each), *_NOT_ITS_OWN) if type(each).__module__ != "builtins" else _NOT_ITS_OWN
     while waiting and len(seen) < MOST:
-        one = waiting.pop()
+        one = waiting.popleft()
         try:
             total += sys.getsizeof(one)
         except Exception:  # noqa: BLE001, S112  `__sizeof__` is the host's
             continue
         for inner in gc.get_referents(one):
-            if id(inner) in seen or issubclass(type(inner), _NOT_ITS_OWN):
+            if id(inner) in seen or issubclass(type(inner), own):
                 continue
             if sys.getrefcount(inner) > SHARED_REFERENCES:
                 continue
