@@ -40,8 +40,9 @@ def rounds(each: GcTuning, world: World, count: int, containers_per_s: float, pa
     """Steps of ten seconds with that many young collections as the threshold then makes of it."""
     for _ in range(count):
         world.now_s += 10.0
-        each.collections[0] += int(containers_per_s * 10 / gc.get_threshold()[0])
-        each._round_longest[0] = pause_s
+        collections = int(containers_per_s * 10 / gc.get_threshold()[0])
+        each.collections[0] += collections
+        each._round_young_s = pause_s * collections
         each.step()
 
 
