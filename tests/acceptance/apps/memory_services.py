@@ -145,12 +145,46 @@ def cycles(_path: str, _body: bytes) -> None:
 
 
 LAZY = iter(
-    """
-    decimal fractions statistics xml.dom.minidom xml.etree.ElementTree sqlite3 email.mime.text http.cookiejar ftplib 
-    tarfile zipfile xmlrpc.client pydoc doctest unittest.mock asyncio.subprocess multiprocessing.pool numpy 
-    numpy.linalg numpy.fft numpy.random sqlalchemy sqlalchemy.orm jinja2 django.db.models fastapi httpx rich.table 
-    cryptography.x509 hypothesis flask celery requests websockets typer litestar redis pymysql
-    """.split()
+    [
+        "decimal",
+        "fractions",
+        "statistics",
+        "xml.dom.minidom",
+        "xml.etree.ElementTree",
+        "sqlite3",
+        "email.mime.text",
+        "http.cookiejar",
+        "ftplib",
+        "tarfile",
+        "zipfile",
+        "xmlrpc.client",
+        "pydoc",
+        "doctest",
+        "unittest.mock",
+        "asyncio.subprocess",
+        "multiprocessing.pool",
+        "numpy",
+        "numpy.linalg",
+        "numpy.fft",
+        "numpy.random",
+        "sqlalchemy",
+        "sqlalchemy.orm",
+        "jinja2",
+        "django.db.models",
+        "fastapi",
+        "httpx",
+        "rich.table",
+        "cryptography.x509",
+        "hypothesis",
+        "flask",
+        "celery",
+        "requests",
+        "websockets",
+        "typer",
+        "litestar",
+        "redis",
+        "pymysql",
+    ]
 )
 WARM: dict[str, Any] = {}
 
