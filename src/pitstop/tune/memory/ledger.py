@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from types import CodeType, FrameType
 
 MOST_S: Final = 0.5  # spent in the hook, over all threads: what a burst costs the host at most, twice that with entry
-LONGEST_S: Final = 10.0  # to wait for traffic: at R43's limit 170 kB, ten times what is asked for
+LONGEST_S: Final = 6.0  # to wait for traffic: at the limit of R43 100 kB, six times what is asked for
 LEAST_BYTES: Final = 16_384  # of net growth; less says nothing
 EAGER: Final = 5  # net containers between young collections while threads are to be reached through them
 
