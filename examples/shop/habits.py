@@ -17,6 +17,16 @@ class Statement(NamedTuple):
     calls: int
     share: float
     rows: int = 1
+    asked: float = 1.0  # share of the requests that run it at all: others find it kept
+
+
+class Lookup(NamedTuple):
+    """A request's lookup in a cache region: how often it hits, how long a hit and making the value take."""
+
+    region: str
+    hits: float
+    hit_us: float
+    make_ms: float
 
 
 class Habit(NamedTuple):
@@ -33,8 +43,10 @@ class Habit(NamedTuple):
     outcome: str = "200"
     parts: tuple[tuple[str, float], ...] = ()
     statements: tuple[Statement, ...] = ()
+    lookups: tuple[Lookup, ...] = ()
 
 
+SHELVES = Lookup("shelves", 0.97, 16, 1.7)
 INCIDENT = "POST /customers/{customer_id}/checkout"
 PRODUCT = "GET /products/{product_id}"
 
@@ -67,13 +79,20 @@ HABITS = (
         ),
     ),
     Habit(
-        "GET /menu", 0.12, 2.6, nbytes=577, parts=((DB, 0.45),),
+        "GET /menu", 0.12, 0.9, nbytes=577, parts=((DB, 0.04),), lookups=(SHELVES,),
         statements=(
             Statement(
                 "SELECT categories.slug, categories.title, count(products.id) AS count_1 FROM categories "
-                "JOIN products ON categories.id = products.category_id GROUP BY categories.id", 1, 1.0, 12,
+                "JOIN products ON categories.id = products.category_id GROUP BY categories.id", 1, 1.0, 12, asked=0.03,
             ),
         ),
+    ),
+    Habit(
+        "GET /start", 0.06, 3.6, 0.6, nbytes=1900, parts=((DB, 0.25),),
+        statements=(
+            Statement(f"SELECT {_PRODUCTS} FROM products ORDER BY products.id DESC LIMIT ? OFFSET ?", 1, 1.0, 6),
+        ),
+        lookups=(SHELVES, Lookup("favourites", 0.9, 16, 14), Lookup("bought together", 0.9, 16, 110)),
     ),
     Habit("GET /healthz", 0.05, 0.9, nbytes=15),
     Habit(
@@ -90,7 +109,10 @@ HABITS = (
             ),
         ),
     ),
-    Habit(PRODUCT, 0.22, 2.4, nbytes=63, parts=((DB, 0.2),), statements=(Statement(ONE_PRODUCT, 1, 1.0),)),
+    Habit(
+        PRODUCT, 0.22, 2.1, nbytes=63, parts=((DB, 0.1),), statements=(Statement(ONE_PRODUCT, 1, 1.0, asked=0.4),),
+        lookups=(Lookup("product", 0.6, 18, 1.6),),
+    ),
     Habit(PRODUCT, 0.01, 2.0, nbytes=29, outcome="404"),
     Habit(
         "GET /search", 0.08, 38.0, 0.5, nbytes=1600, parts=((DB, 0.5), (GC, 0.12)),
@@ -104,9 +126,10 @@ HABITS = (
     Habit(
         "GET /products/{product_id}/recommendations", 0.05, 115.0, 0.45, parts=((DB, 0.22), (GC, 0.3)),
         statements=(
-            Statement("SELECT order_lines.order_id, order_lines.product_id FROM order_lines", 1, 0.98, 28_000),
+            Statement("SELECT order_lines.order_id, order_lines.product_id FROM order_lines", 1, 0.98, 28_000, 0.65),
             Statement(ONE_PRODUCT, 1, 0.02),
         ),
+        lookups=(Lookup("bought together", 0.35, 17, 110),),
     ),
     Habit(
         "GET /products/{product_id}/shipping", 0.04, 2.4, nbytes=14, parts=((DB, 0.2),),

@@ -17,7 +17,7 @@ import numpy as np
 
 from pitstop.app import open_store
 from pitstop.model import Batch, Events, Rollups, Samples, Series
-from pitstop.model.series import DB, HTTP, PART
+from pitstop.model.series import DB, HTTP, PART, REGION
 from pitstop.rollup.codec import encode
 from pitstop.rollup.histogram import BORDERS_NS, POSITIONS
 from shop.habits import HABITS, INCIDENT, ORDER_LINES
@@ -102,7 +102,7 @@ class _Inside:
 
     def took(self, habit: Habit, more: float, durations: Durations) -> None:
         """Keep what an interval's requests took for the next row."""
-        if habit.parts:
+        if habit.parts or habit.lookups:
             self._took.setdefault((habit, more), []).append(durations)
 
     def write(self, out: Rollups, ts: int, step_s: int) -> None:
@@ -115,13 +115,28 @@ class _Inside:
             durations = np.concatenate(kept)
             for kind, share in habit.parts:
                 _add(out, at, Series(SERVICE, "", PART, kind, habit.name, ""), durations, _grown(share, kind, more))
-                for text, calls, of_db, rows in habit.statements if kind == DB else ():
+                for text, calls, of_db, rows, asked in habit.statements if kind == DB else ():
                     # the deploy reads order by order what one statement read before: more calls, none of them slower
                     times = round(calls * _grown(share, DB, more) * more / share) if text == ORDER_LINES else calls
                     each = _grown(share, DB, more) * of_db / times
                     series = Series(SERVICE, "", DB, text, habit.name, "ok")
-                    _add(out, at, series, durations, each, times=times, nbytes=rows)
+                    _add(out, at, series, durations[: _some(len(durations), asked)], each, times=times, nbytes=rows)
+            for lookup in habit.lookups:
+                hits = round(len(durations) * lookup.hits)
+                spread = durations / durations.mean()  # what is slow is slow in all its parts
+                for outcome, took in (
+                    ("hit", spread[:hits] * lookup.hit_us * 1e3),
+                    ("miss", spread[hits:] * lookup.make_ms * 1e6),
+                ):
+                    if len(took):
+                        series = Series(SERVICE, "", REGION, lookup.region, habit.name, outcome)
+                        _add(out, at, series, took.astype(np.int64))
         self._took.clear()
+
+
+def _some(number: int, share: float) -> int:
+    """That share of them, and at least one."""
+    return max(1, round(number * share))
 
 
 def _grown(share: float, kind: str, more: float) -> float:
@@ -167,6 +182,7 @@ def _moment(draw: np.random.Generator, busy: float, age_s: int) -> Iterator[tupl
     yield "process.memory.rss_bytes", float(rss_bytes)
     yield "process.memory.peak_bytes", 90e6
     yield "process.cpu_ratio", float(max(0.01, 0.09 * busy + draw.normal(0, 0.01)))
+    yield "gc.pause_max_s", float(0.004 + 0.003 * busy * draw.exponential())
     yield "event_loop.lag_s", float(0.0004 + 0.002 * busy * draw.exponential())
     yield "process.threads", 14.0
     yield "process.open_files", 23.0

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 from sqlalchemy import orm, select
 
 from shop.tables import CartLine, Customer, Order, OrderLine, Product, Session
+from shop.tuned import cache
 
 SHOWN = 20
 POLL_S = 0.2
@@ -57,7 +58,9 @@ def checkout(customer_id: int) -> dict[str, int]:
             db.delete(line)
             db.flush()
         placed = {"order_id": order.id, "total_cents": total_cents}
+        bought = {f"product:{line.product_id}" for line in cart}
         db.commit()
+    cache.invalidate(*bought)
     return placed
 
 

@@ -9,10 +9,16 @@ from __future__ import annotations
 import os
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, create_engine
+from sqlalchemy import ForeignKey
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship, sessionmaker
 
-engine = create_engine(f"sqlite:///{os.environ.get('SHOP_DB', 'shop.db')}", connect_args={"timeout": 30})
+from pitstop.tune.database import create_engine
+
+SLOW_S = 0.015  # of a statement: from here on its plan is taken
+
+engine = create_engine(
+    f"sqlite:///{os.environ.get('SHOP_DB', 'shop.db')}", connect_args={"timeout": 30}, slow_query_s=SLOW_S
+)
 Session = sessionmaker(engine)
 
 

@@ -67,6 +67,7 @@ class Visitor:
         return [
             ([Ask("GET", "/", "GET /")], 18),
             ([Ask("GET", "/menu", "GET /menu")], 12),
+            ([Ask("GET", "/start", "GET /start")], 6),
             ([Ask("GET", "/static/shop.css", "(static)")], 6),
             ([Ask("GET", "/healthz", "GET /healthz")], 5),
             ([Ask("GET", "/wp-login.php", "(unmatched)")], 0.5),

@@ -153,6 +153,7 @@ def init(**arguments: object) -> None:
     )
     _wiring.flusher = flusher
     RECORDER.capacity = int(settings.number("buffer_size"))
+    RECORDER.slow_query_s = settings.number("slow_query_s")
     RECORDER.keep_recent(int(settings.number("recent_size")))
     RECORDER.shed(spans_on=True, sample_rate=settings.number("sample_rate"))
     RECORDER.nudge = flusher.nudge

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pitstop.analyze.reports import shaped
 from pitstop.analyze.units import bytes_text, count_text, duration_text
@@ -16,13 +16,23 @@ if TYPE_CHECKING:
 
 PATIENCE_S = 5.0  # beyond what the answer itself takes: a process looks for requests once a second, and may be busy
 LONGEST_LOOK_S = 60.0
+MOST_NAMED = 5  # regions in a sentence
 MOST_LINES = 40  # of allocations, that one shows
 LIKE: dict[str, dict[str, Any]] = {
-    CACHE_INVALIDATE: {"entries": 0, "nbytes": 0, "regions": {"": 0}, "shared": ""},
-    CACHE_WARM: {"entries": 0, "regions": {"": 0}, "took_s": 0.0},
-    MEMORY_OPTIMIZE: {"before_bytes": 0, "after_bytes": 0, "collected": 0, "took_s": 0.0, "notes": [""]},
+    CACHE_INVALIDATE: {"entries": 0, "regions": {"": 0}},
+    CACHE_WARM: {"calls": 0, "regions": {"": 0}},
+    MEMORY_OPTIMIZE: {
+        "before_bytes": None, "after_bytes": None, "took_s": 0.0,
+        "steps": [{"name": "", "freed_bytes": 0, "took_s": 0.0, "note": ""}],
+    },
     MEMORY_LOOK: {
-        "took_s": 0.0, "lines": [{"line": "", "nbytes": 0, "count": 0}], "held_bytes": 0, "notes": [""],
+        "seconds": 0.0,
+        "lines": [
+            {
+                "line": "", "bytes_per_min": 0.0, "first_bytes": 0, "second_bytes": 0, "blocks": 0, "stays": False,
+            }
+        ],
+        "outside": {},
     },
 }  # fmt: skip
 
@@ -57,11 +67,6 @@ class Asked:
                 out[name] = out.get(name, 0) + entries
         return dict(sorted(out.items(), key=lambda item: (-item[1], item[0])))
 
-    @property
-    def shared(self) -> str:
-        """What cannot be counted because others share it, in words."""
-        return next((one.body["shared"] for one in self.answers if one.body["shared"]), "")
-
 
 def asked(
     what: str,
@@ -91,44 +96,78 @@ def asked(
 
 
 def gone_text(seen: Asked, *, dry_run: bool) -> str:
-    """What an invalidation took, or would take: ``812 values in 2 processes went: 800 of product, 12 of basket``."""
+    """What an invalidation took, or would take: ``812 values in the memory of 2 processes went: 800 of product, …``."""
     verb = "would go" if dry_run else "went"
-    named = ", ".join(f"{count_text(entries)} of {region}" for region, entries in list(seen.regions.items())[:5])
     where = f"{len(seen.answers)} process{'' if len(seen.answers) == 1 else 'es'}"
     entries = seen.total("entries")
-    held = f" ({bytes_text(seen.total('nbytes'))})" if seen.total("nbytes") else ""
-    text = f"{count_text(entries)} value{'' if entries == 1 else 's'}{held} in {where} {verb}"
-    text += f": {named}" if named else ""
-    return f"{text}; {seen.shared}" if seen.shared else text
+    text = f"{count_text(entries)} value{'' if entries == 1 else 's'} in the memory of {where} {verb}"
+    return text + _named(seen)
 
 
 def warmed_text(seen: Asked, *, dry_run: bool) -> str:
     """What a warming made, or would make."""
-    verb = "would be made" if dry_run else "were made"
-    named = ", ".join(f"{count_text(entries)} of {region}" for region, entries in list(seen.regions.items())[:5])
-    return f"{count_text(seen.total('entries'))} values {verb}" + (f": {named}" if named else "")
+    calls = seen.total("calls")
+    verb = "would be made" if dry_run else "was made" if calls == 1 else "were made"
+    return f"{count_text(calls)} value{'' if calls == 1 else 's'} {verb}{_named(seen)}"
+
+
+def _named(seen: Asked) -> str:
+    found = [f"{count_text(number)} of {region}" for region, number in seen.regions.items() if number]
+    more = f" and of {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
+    return f": {', '.join(found[:MOST_NAMED])}{more}" if found else ""
 
 
 def freed_text(one: Answered) -> str:
     """What optimizing came to in one process, honestly: memory may have grown."""
+    who = f"process {one.pid} of {one.service}" if one.service else f"process {one.pid}"
     before, after = one.body["before_bytes"], one.body["after_bytes"]
+    took = duration_text(one.body["took_s"])
+    if before is None or after is None:
+        return f"{who} did it in {took}; the system does not tell what that freed"
     change = bytes_text(abs(before - after))
     what = f"freed {change}" if after < before else "freed nothing" if after == before else f"grew by {change}"
-    who = f"process {one.pid} of {one.service}" if one.service else f"process {one.pid}"
-    parts = [
-        f"{who} {what}: {bytes_text(before)} → {bytes_text(after)}",
-        f"{count_text(one.body['collected'])} objects collected",
-        f"in {duration_text(one.body['took_s'])}",
+    return f"{who} {what}, {bytes_text(before)} → {bytes_text(after)}, in {took}"
+
+
+def step_texts(one: Answered) -> list[str]:
+    """What each step was worth."""
+    return [
+        f"{step['name']}: {_freed(step['freed_bytes'])}" + (f"; {step['note']}" if step["note"] else "")
+        for step in one.body["steps"]
     ]
-    return ", ".join([*parts, *one.body["notes"]])
 
 
-def looked_lines(seen: Asked) -> list[tuple[str, int, int]]:
-    """Code line, bytes and objects that stayed, of all processes together, the largest first."""
-    out: dict[str, tuple[int, int]] = {}
+def _freed(nbytes: int) -> str:
+    return bytes_text(nbytes) if nbytes > 0 else "nothing"
+
+
+class Grown(NamedTuple):
+    """A code line that allocated what stayed: bytes and blocks that it holds more, and whether it went on growing."""
+
+    line: str
+    nbytes: int
+    blocks: int
+    bytes_per_min: float
+    stays: bool
+
+
+def looked_lines(seen: Asked) -> list[Grown]:
+    """Code lines that grew, of all processes together, those that went on growing first."""
+    out: dict[str, Grown] = {}
     for one in seen.answers:
         for line in one.body["lines"]:
-            nbytes, count = out.get(line["line"], (0, 0))
-            out[line["line"]] = (nbytes + line["nbytes"], count + line["count"])
-    rows = [(line, nbytes, count) for line, (nbytes, count) in out.items()]
-    return sorted(rows, key=lambda row: (-row[1], -row[2], row[0]))[:MOST_LINES]
+            before = out.get(line["line"], Grown(line["line"], 0, 0, 0.0, stays=False))
+            out[line["line"]] = Grown(
+                line["line"],
+                before.nbytes + line["first_bytes"] + line["second_bytes"],
+                before.blocks + line["blocks"],
+                before.bytes_per_min + line["bytes_per_min"],
+                before.stays or line["stays"],
+            )
+    return sorted(out.values(), key=lambda one: (not one.stays, -one.nbytes, one.line))[:MOST_LINES]
+
+
+def outside_texts(seen: Asked) -> list[str]:
+    """Who seems to allocate what no Python object shows, in each process."""
+    found = [shaped(one.body["outside"], {"line": "", "why": ""}) for one in seen.answers]
+    return [f"{one['line']} holds what no Python object shows: {one['why']}" for one in found if one["line"]]

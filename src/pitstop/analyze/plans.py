@@ -72,6 +72,12 @@ class Plan:
     steps: tuple[PlanStep, ...]
     left_out: int
 
+    @property
+    def general(self) -> tuple[str, ...]:
+        """Findings that no step says of itself."""
+        said = [text.lower() for step in self.steps for text in step.findings]
+        return tuple(text for text in self.findings if not any(one in text.lower() for one in said))
+
 
 def plans(store: Store, until_s: int, service: str | None = None) -> dict[str, Plan]:
     """The newest plan of every statement by its pattern, taken in the 90 days before `until_s`."""

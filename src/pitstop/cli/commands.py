@@ -7,12 +7,16 @@ from typing import Annotated
 import typer
 
 from pitstop.cli import (
+    advise,
     alerts,
+    cache,
     demo,
     doctor,
     errors,
+    explain,
     export,
     health,
+    memory,
     profile,
     queries,
     report,
@@ -30,6 +34,7 @@ from pitstop.model.version import __version__
 RECORD = "Record and look"
 READ = "Read"
 KEEP = "Keep"
+TUNE = "Tune"
 
 app = typer.Typer(
     name="pitstop",
@@ -72,9 +77,13 @@ app.command("trace", rich_help_panel=READ)(trace.trace)
 app.command("errors", rich_help_panel=READ)(errors.errors)
 app.command("profile", rich_help_panel=READ)(profile.profile)
 app.command("health", rich_help_panel=READ)(health.health)
+app.add_typer(cache.app, name="cache", rich_help_panel=READ)
+app.add_typer(memory.app, name="memory", rich_help_panel=READ)
+app.command("advise", rich_help_panel=READ)(advise.advise)
 app.command("runtime", rich_help_panel=READ)(runtime.runtime)
 app.command("slo", rich_help_panel=READ)(slo.slo)
 app.add_typer(alerts.app, name="alerts", rich_help_panel=READ)
 app.add_typer(export.app, name="export", rich_help_panel=READ)
+app.command("explain", rich_help_panel=TUNE)(explain.explain)
 app.add_typer(storage.app, name="storage", rich_help_panel=KEEP)
 app.command("doctor", rich_help_panel=KEEP)(doctor.doctor)

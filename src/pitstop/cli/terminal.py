@@ -33,6 +33,9 @@ STATUS = {
     "firing": ("▲", "red"),
     "pending": ("…", "yellow"),
     "resolved": ("✓", "green"),
+    "high": ("✓", "green"),
+    "low": ("!", "yellow"),
+    "none": ("▲", "red"),
     "page": ("▲", "red"),
     "ticket": ("◆", "yellow"),
 }

@@ -51,6 +51,7 @@ def trace(
         terminal.say(f"… and {more} lines of shorter spans: pitstop trace {tree.trace_id} --all")
     if tree.left_out:
         terminal.say(f"{tree.left_out} spans were not kept (setting trace_spans)")
+    _print_waves(tree)
     _print_foot(tree)
 
 
@@ -89,6 +90,30 @@ def _print_head(tree: TraceTree) -> None:
     kept = f"kept because: {part.reason}" + (f", stands for {part.weight} requests" if part.weight > 1 else "")
     terminal.say(f"{part.service} · {units.time_text(tree.started_at)} · {kept}")
     terminal.say(f"trace {tree.trace_id}")
+
+
+def _print_waves(tree: TraceTree) -> None:
+    from pitstop.analyze.units import duration_text  # noqa: PLC0415
+    from pitstop.analyze.wave_runs import wave_runs  # noqa: PLC0415
+    from pitstop.tune.waves.chart import Bar, drawn  # noqa: PLC0415
+
+    for run in wave_runs(tree):
+        terminal.say()
+        took, alone = duration_text(run.duration_s), duration_text(run.sequential_s)
+        terminal.say(f"side by side in {run.name}: {took} instead of {alone}, × {run.speed_up:.3g}", style="bold")
+        bars = [
+            Bar(
+                terminal.printable(task.name), task.wave, task.start_s, task.duration_s, task.waited_s, task.critical,
+                task.failed,
+            )
+            for task in run.tasks
+        ]  # fmt: skip
+        for line in drawn(bars, run.duration_s, terminal.width()):
+            terminal.print_line(line)
+        if run.critical_path:
+            terminal.say(f"critical path: {run.critical_path}")
+        if run.skipped:
+            terminal.say(f"skipped, because what they need failed: {run.skipped}")
 
 
 def _print_foot(tree: TraceTree) -> None:

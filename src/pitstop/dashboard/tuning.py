@@ -33,12 +33,15 @@ class CachesAnswer:
 
     @property
     def invalidations(self) -> dict[str, int]:
-        """How often something was thrown away, by how, since the workers began."""
+        """How often something was thrown away, by how, since the workers began.
+
+        What is not by key is counted by the cache, and each of its regions says the same.
+        """
         out: dict[str, int] = {}
         for row in self.rows:
             for how, times in row.held.invalidations.items() if row.held else ():
-                out[how] = out.get(how, 0) + times
-        return out
+                out[how] = out.get(how, 0) + times if how == "key" else max(out.get(how, 0), times)
+        return {how: times for how, times in out.items() if times}
 
 
 @dataclass(frozen=True, slots=True)

@@ -209,6 +209,8 @@ def _note(span: TreeSpan, *, several: bool) -> str:
         words.append(f"cache · {span.outcome}")
     elif span.is_root or span.kind == HTTP_CLIENT or span.outcome == "error":
         words.append(span.outcome)
+    if isinstance(span.attrs.get("wave"), int):
+        words.append(f"wave {span.attrs['wave']}" + (" · critical path" if span.attrs.get("critical") is True else ""))
     if span.line:
         words.append(_where(span.line))
     return " · ".join(word for word in words if word)

@@ -12,6 +12,7 @@ from pitstop.model.errors import (
     StoreError,
     StoreNewerError,
     StoreUnavailableError,
+    TaskError,
 )
 from pitstop.model.protocols import Store, StoreSize, TableSize, Upkeep
 from pitstop.model.series import OTHER, UNMATCHED, Match, Series
@@ -47,6 +48,7 @@ __all__ = [
     "StoreUnavailableError",
     "SystemClock",
     "TableSize",
+    "TaskError",
     "TraceMatch",
     "Traces",
     "Upkeep",

@@ -212,48 +212,57 @@ MEMORY_LOOK: Final = "memory.look"  # LookAsk → LookAnswer
 
 
 class InvalidateAsk(TypedDict, total=False):
-    """What goes: all that are given must hold; with nothing but `everything`, all of it. `dry_run`: only count."""
+    """What goes: whatever has one of the tags, or is of that tenant or region, or `everything`.
 
-    region: str
-    key: str
-    tag: str
+    `dry_run`: only count.
+    """
+
+    tags: list[str]
     tenant: str
+    region: str
     everything: bool
     dry_run: bool
 
 
 class InvalidateAnswer(TypedDict):
-    """Values that went, or would go, by region. What shares a level with others cannot be counted: `shared` says so."""
+    """Values in this process' memory that went, or would go, by region; levels below lose theirs, too."""
 
     entries: int
-    nbytes: int
     regions: dict[str, int]
-    shared: str
+    dry_run: bool
 
 
 class WarmAsk(TypedDict, total=False):
-    """Which region; all of them when left out. `dry_run`: only say what would be made."""
+    """Which region; all of them when left out. `dry_run`: only count."""
 
     region: str
     dry_run: bool
 
 
 class WarmAnswer(TypedDict):
-    """Values made, or to be made, by region."""
+    """Calls whose values were made, or would be, by region."""
 
-    entries: int
+    calls: int
     regions: dict[str, int]
+    dry_run: bool
+
+
+class OptimizeStep(TypedDict):
+    """One thing that was tried; `freed_bytes` below 0: others allocated meanwhile."""
+
+    name: str
+    freed_bytes: int
     took_s: float
+    note: str
 
 
 class OptimizeAnswer(TypedDict):
-    """Resident bytes before and after, objects collected; `notes` say what was done and what was not."""
+    """What the process held before and after, bytes; None where the system does not tell."""
 
-    before_bytes: int
-    after_bytes: int
-    collected: int
+    before_bytes: int | None
+    after_bytes: int | None
     took_s: float
-    notes: list[str]
+    steps: list[OptimizeStep]
 
 
 class LookAsk(TypedDict, total=False):
@@ -262,18 +271,27 @@ class LookAsk(TypedDict, total=False):
     seconds: float
 
 
-class Allocated(TypedDict):
-    """What a code line allocated in the look and did not give back."""
+class GrownLine(TypedDict):
+    """A code line whose memory grew in the first half of the look, and in the second; `stays`: in both."""
 
     line: str
-    nbytes: int
-    count: int
+    bytes_per_min: float
+    first_bytes: int
+    second_bytes: int
+    blocks: int
+    stays: bool
+
+
+class Outside(TypedDict):
+    """Who seems to allocate what no Python object shows, and why it seems so."""
+
+    line: str
+    why: str
 
 
 class LookAnswer(TypedDict):
-    """Lines that allocated most first; `held_bytes` is what all of them hold."""
+    """Lines that grew most first."""
 
-    took_s: float
-    lines: list[Allocated]
-    held_bytes: int
-    notes: list[str]
+    seconds: float
+    lines: list[GrownLine]
+    outside: Outside | None

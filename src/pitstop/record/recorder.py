@@ -66,6 +66,7 @@ class Recorder:
         self.shedding = False
         self.pressed = False  # memory is short: stacks are not sampled
         self.capacity = capacity
+        self.slow_query_s = 1.0  # the setting of that name, for whoever looks at statements
         self.buffer: list[Fields] = []
         self.inside = 0
         self.recent: deque[Fields] = deque(maxlen=recent)

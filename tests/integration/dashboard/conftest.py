@@ -59,6 +59,7 @@ def _beside(name: str) -> Any:
 
 insides = _beside("insides")
 watches = _beside("watches")
+tunes = _beside("tunes")
 
 
 class Dashboard(NamedTuple):
@@ -72,6 +73,8 @@ class Dashboard(NamedTuple):
     watcher: Any = None
     provider: Any = None
     watches: Any = watches
+    tunes: Any = tunes
+    asked: Any = None
 
     def client(self, *, signed_in: bool = True) -> httpx.Client:
         client = httpx.Client(base_url=self.url, headers={"origin": self.url})
@@ -191,6 +194,21 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
     store.close()
 
 
+@pytest.fixture(scope="module")
+def tuned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
+    """A dashboard of a service that caches, pools and watches its memory, and a process of it that can be asked."""
+    folder: Path = tmp_path_factory.mktemp("tuned")
+    store = open_store(f"sqlite:///{folder}/pitstop.db")
+    now = int(time.time())
+    insides.fill(store, now)
+    tunes.fill(store, now)
+    keyring = Keyring(folder / "pitstop.auth.db")
+    keyring.set_password(PASSWORD)
+    with tunes.process(folder) as asked, serving(create_app(store, auth=keyring)) as url:
+        yield Dashboard(url, store, keyring, asked=asked)
+    store.close()
+
+
 @pytest.fixture(scope="session", name="serving")
 def serving_fixture() -> Callable[[ASGIApp], AbstractContextManager[str]]:
     """Serve an application on a free port while a block runs."""
@@ -232,6 +250,12 @@ def page(browser: Browser, dashboard: Dashboard) -> Iterator[Page]:
 def watched_page(browser: Browser, watched: Dashboard) -> Iterator[Page]:
     """The same of the dashboard with somebody who watches."""
     yield from _opened(browser, watched)
+
+
+@pytest.fixture
+def tuned_page(browser: Browser, tuned: Dashboard) -> Iterator[Page]:
+    """The same of the dashboard with something to tune."""
+    yield from _opened(browser, tuned)
 
 
 def _opened(browser: Browser, dashboard: Dashboard) -> Iterator[Page]:

@@ -7,41 +7,58 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pitstop.model import Batch, Rollups, Samples, Series
+from pitstop.model import Batch, PitstopError, Rollups, Samples, Series
 from pitstop.model.columns import Reports
 from pitstop.model.tuned import (
     ADVICE_REPORT,
+    CACHE_INVALIDATE,
     CACHE_REPORT,
+    CACHE_WARM,
     GC_REPORT,
     LEAK_REPORT,
     LIMITER_REPORT,
+    MEMORY_LOOK,
+    MEMORY_OPTIMIZE,
     OBJECTS_REPORT,
     PLAN_REPORT,
     POOL_REPORT,
     PRESSURE_REPORT,
 )
+from pitstop.record import asks
+from pitstop.record import desk as desk_module
 from pitstop.rollup.codec import encode
 from pitstop.rollup.histogram import position_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
     from pitstop.model import Store
     from pitstop.model.tuned import (
         AdviceBody,
         CacheBody,
         GcBody,
+        GrownLine,
         HotKey,
+        InvalidateAnswer,
         LeakBody,
         LimiterBody,
+        LookAnswer,
         ObjectsBody,
+        OptimizeAnswer,
+        OptimizeStep,
         PlanBody,
         PlanNode,
         PoolBody,
         PressureBody,
+        WarmAnswer,
     )
 
 MS = 1_000_000
@@ -52,6 +69,7 @@ LONG = "prices of everything that is on sale this week in every shop of the whol
 ENGINE = "postgresql+psycopg://db.internal/shop"
 ITEM = "SELECT product.id, product.name, product.price, product.stock FROM product WHERE product.id = ?"
 ORDERS = "SELECT orders.id, orders.placed_at FROM orders WHERE orders.customer_id = ? ORDER BY orders.placed_at DESC"
+LINES = "SELECT line.id, line.price FROM line WHERE line.order_id = ?"  # the one that insides.py repeats
 PRODUCT = "GET /product/{id}"
 STEP_S = 10
 REGIONS = (  # name, hits, stale, misses, errors in STEP_S; a hit and making a value, ms
@@ -145,7 +163,8 @@ def reports(now: int, worker: str, number: int) -> Reports:
         add(POOL_REPORT, f"sqlite:///{'deep/' * 20}{XSS}.db", pool(0) | {"advice": "", "server_limit": None})
         add(OBJECTS_REPORT, f"buffers {XSS}", objects(-0.02, "not worth it: making one takes less than cleaning one"))
         add(PLAN_REPORT, "00000000000000c1", orders_plan(), 1200)
-        add(PLAN_REPORT, "00000000000000c2", item_plan(), 900)
+        add(PLAN_REPORT, "00000000000000c2", index_plan(ITEM), 900)
+        add(PLAN_REPORT, "00000000000000c4", index_plan(LINES), 900)
         add(PLAN_REPORT, "00000000000000c3", hostile_plan(), 900)
         add(LEAK_REPORT, "dict", leak("dict", "", sure=False), 60)
         add(LEAK_REPORT, "Receipt", leak("Receipt", "shop/receipts.py:48 in remember", sure=True), 30)
@@ -228,11 +247,11 @@ def orders_plan() -> PlanBody:
     }  # fmt: skip
 
 
-def item_plan() -> PlanBody:
+def index_plan(statement: str) -> PlanBody:
     root = node("Index Scan", "product_pkey on product", "id = $1", cost=8.3, rows_actual=None, time_s=None, own_s=None)
     return {
-        "statement": ITEM, "dialect": "postgresql", "analyzed": False, "duration_s": None, "root": root, "findings": [],
-        "route": PRODUCT,
+        "statement": statement, "dialect": "postgresql", "analyzed": False, "duration_s": None, "root": root,
+        "findings": [], "route": PRODUCT,
     }  # fmt: skip
 
 
@@ -306,6 +325,77 @@ def objects(saved_s: float, verdict: str) -> ObjectsBody:
         "size": 32, "idle": 9, "taken": 41_000, "made": 23, "make_s": 2e-5, "reset_s": 5e-7, "saved_s": saved_s,
         "verdict": verdict,
     }  # fmt: skip
+
+
+class Process:
+    """What a process of the shop does when it is asked: it counts, and remembers what it did."""
+
+    def __init__(self) -> None:
+        self.did: list[tuple[str, dict[str, Any]]] = []
+        self.broken = ""
+
+    def invalidate(self, asked: Mapping[str, Any]) -> InvalidateAnswer:
+        self.did.append((CACHE_INVALIDATE, dict(asked)))
+        if self.broken:
+            raise PitstopError(self.broken)
+        regions = {str(asked["region"]): 812} if "region" in asked else {"product": 31, XSS: 1}
+        return {"entries": sum(regions.values()), "regions": regions, "dry_run": bool(asked.get("dry_run"))}
+
+    def warm(self, asked: Mapping[str, Any]) -> WarmAnswer:
+        self.did.append((CACHE_WARM, dict(asked)))
+        return {"calls": 40, "regions": {"product": 40}, "dry_run": bool(asked.get("dry_run"))}
+
+    def optimize(self, asked: Mapping[str, Any]) -> OptimizeAnswer:
+        self.did.append((MEMORY_OPTIMIZE, dict(asked)))
+        steps: list[OptimizeStep] = [
+            {"name": "full collection", "freed_bytes": 13_000_000, "took_s": 0.1, "note": "4100 objects were garbage"},
+            {"name": XSS, "freed_bytes": -5, "took_s": 0.0, "note": XSS},
+        ]
+        return {"before_bytes": 94_000_000, "after_bytes": 81_000_000, "took_s": 0.12, "steps": steps}
+
+    def look(self, asked: Mapping[str, Any]) -> LookAnswer:
+        self.did.append((MEMORY_LOOK, dict(asked)))
+        lines: list[GrownLine] = [
+            {
+                "line": line, "bytes_per_min": rate, "first_bytes": 900_000, "second_bytes": 1_000_000, "blocks": 3100,
+                "stays": stays,
+            }
+            for line, rate, stays in ((XSS, 3.0, False), ("shop/receipts.py:48 in remember", 11_400_000.0, True))
+        ]  # fmt: skip
+        return {"seconds": 0.1, "lines": lines, "outside": {"line": "shop/pdf.py:3", "why": f"it maps pages {XSS}"}}
+
+
+@contextmanager
+def process(folder: Path) -> Iterator[Process]:
+    """This process, found in `folder` and nowhere else, answers as one of the shop's."""
+    made, over = Process(), threading.Event()
+    parts = {
+        CACHE_INVALIDATE: made.invalidate, CACHE_WARM: made.warm, MEMORY_OPTIMIZE: made.optimize,
+        MEMORY_LOOK: made.look,
+    }  # fmt: skip
+    known = dict(asks.ANSWERS)
+    found = desk_module.folder_of
+    setattr(desk_module, "folder_of", lambda _uid: str(folder / "asked"))  # noqa: B010  mypy does not let it be set
+    for what, answer in parts.items():
+        asks.can_answer(what, answer)
+    desk = desk_module.Desk(SERVICE, lambda work: threading.Thread(target=work, daemon=True).start())
+    desk.poll()
+
+    def poll() -> None:
+        while not over.wait(0.02):
+            desk.poll()
+
+    thread = threading.Thread(target=poll)
+    thread.start()
+    try:
+        yield made
+    finally:
+        over.set()
+        thread.join()
+        desk.close()
+        setattr(desk_module, "folder_of", found)  # noqa: B010  as above
+        asks.ANSWERS.clear()
+        asks.ANSWERS.update(known)
 
 
 if __name__ == "__main__":

@@ -6,24 +6,27 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, Field
 
-from pitstop.analyze.asked import LONGEST_LOOK_S, freed_text, gone_text, looked_lines, warmed_text
+from pitstop.analyze.asked import LONGEST_LOOK_S, freed_text, gone_text, looked_lines, outside_texts, warmed_text
 from pitstop.dashboard.api.shapes import UpkeepOut
 
 if TYPE_CHECKING:
     from pitstop.analyze.asked import Asked
 
 LONGEST_TEXT = 400
+MOST_TAGS = 100
 Text = Annotated[str, Field(min_length=1, max_length=LONGEST_TEXT)]
 
 
 class InvalidateIn(BaseModel):
-    """What goes; all that are given must hold. `everything` alone: every region. With `dry_run` it is only counted."""
+    """What goes: whatever has one of the tags, or is of that tenant or region, or everything.
+
+    With `dry_run` it is only counted.
+    """
 
     service: Text | None = None
     region: Text | None = None
-    tag: Text | None = None
+    tags: list[Text] = Field(default_factory=list, max_length=MOST_TAGS)
     tenant: Text | None = None
-    key: Text | None = None
     everything: bool = False
     dry_run: bool = True
 
@@ -33,8 +36,8 @@ class InvalidateIn(BaseModel):
 
     def names(self) -> str:
         """What it is, for the log."""
-        chosen = [f"{name}={value!r}" for name, value in self.chosen().items() if name not in {"dry_run", "everything"}]
-        return " ".join(chosen) or "everything"
+        chosen = [f"{name}={value!r}" for name, value in self.chosen().items() if name != "dry_run" and value]
+        return " ".join(chosen)
 
 
 class WarmIn(BaseModel):
@@ -51,7 +54,6 @@ class CountedOut(BaseModel):
     dry_run: bool
     processes: list[int]
     entries: int
-    bytes: int
     regions: dict[str, int]
     text: str
     problems: list[str]
@@ -59,18 +61,18 @@ class CountedOut(BaseModel):
     @classmethod
     def gone(cls, seen: Asked, *, dry_run: bool) -> CountedOut:
         """Of an invalidation."""
-        return cls._of(seen, dry_run=dry_run, nbytes=seen.total("nbytes"), text=gone_text(seen, dry_run=dry_run))
+        return cls._of(seen, seen.total("entries"), gone_text(seen, dry_run=dry_run), dry_run=dry_run)
 
     @classmethod
     def warmed(cls, seen: Asked, *, dry_run: bool) -> CountedOut:
         """Of a warming."""
-        return cls._of(seen, dry_run=dry_run, nbytes=0, text=warmed_text(seen, dry_run=dry_run))
+        return cls._of(seen, seen.total("calls"), warmed_text(seen, dry_run=dry_run), dry_run=dry_run)
 
     @classmethod
-    def _of(cls, seen: Asked, *, dry_run: bool, nbytes: int, text: str) -> CountedOut:
+    def _of(cls, seen: Asked, entries: int, text: str, *, dry_run: bool) -> CountedOut:
         return cls(
-            dry_run=dry_run, processes=[one.pid for one in seen.answers], entries=seen.total("entries"), bytes=nbytes,
-            regions=seen.regions, text=text, problems=list(seen.problems),
+            dry_run=dry_run, processes=[one.pid for one in seen.answers], entries=entries, regions=seen.regions,
+            text=text, problems=list(seen.problems),
         )  # fmt: skip
 
 
@@ -80,16 +82,25 @@ class ServiceIn(BaseModel):
     service: Text | None = None
 
 
+class StepOut(BaseModel):
+    """What one step was worth."""
+
+    name: str
+    freed_bytes: int
+    took_s: float
+    note: str
+
+
 class FreedOut(BaseModel):
-    """What optimizing came to in one process: `freed_bytes` is negative where memory grew."""
+    """What optimizing came to in one process; bytes null where the system does not tell, negative where it grew."""
 
     pid: int
     service: str
-    before_bytes: int
-    after_bytes: int
-    freed_bytes: int
-    collected: int
+    before_bytes: int | None
+    after_bytes: int | None
+    freed_bytes: int | None
     took_s: float
+    steps: list[StepOut]
     text: str
 
 
@@ -102,16 +113,11 @@ class OptimizedOut(BaseModel):
     @classmethod
     def of(cls, seen: Asked) -> OptimizedOut:
         """The answers as the API writes them."""
-        rows = [
-            FreedOut(
-                pid=one.pid,
-                service=one.service,
-                freed_bytes=one.body["before_bytes"] - one.body["after_bytes"],
-                text=freed_text(one),
-                **{name: one.body[name] for name in ("before_bytes", "after_bytes", "collected", "took_s")},
-            )
-            for one in seen.answers
-        ]
+        rows = []
+        for one in seen.answers:
+            before, after = one.body["before_bytes"], one.body["after_bytes"]
+            freed = None if before is None or after is None else before - after
+            rows.append(FreedOut(pid=one.pid, service=one.service, freed_bytes=freed, text=freed_text(one), **one.body))
         return cls(processes=rows, problems=list(seen.problems))
 
 
@@ -130,30 +136,38 @@ class LookIn(BaseModel):
     seconds: float = Field(default=10.0, ge=0.1, le=LONGEST_LOOK_S)
 
 
-class AllocatedOut(BaseModel):
-    """What a code line allocated and did not give back."""
+class GrownOut(BaseModel):
+    """A code line that allocated what stayed; `stays`: it grew in both halves of the look."""
 
     line: str
     bytes: int
-    count: int
+    blocks: int
+    bytes_per_min: float
+    stays: bool
 
 
 class LookedOut(BaseModel):
-    """Code lines of all processes together, the largest first."""
+    """Code lines of all processes together, those that went on growing first."""
 
     seconds: float
     processes: list[int]
-    lines: list[AllocatedOut]
-    notes: list[str]
+    lines: list[GrownOut]
+    outside: list[str]
     problems: list[str]
 
     @classmethod
     def of(cls, seen: Asked, seconds: float) -> LookedOut:
         """The answers as the API writes them."""
+        lines = [
+            GrownOut(
+                line=one.line, bytes=one.nbytes, blocks=one.blocks, bytes_per_min=one.bytes_per_min, stays=one.stays
+            )
+            for one in looked_lines(seen)
+        ]
         return cls(
             seconds=seconds,
             processes=[one.pid for one in seen.answers],
-            lines=[AllocatedOut(line=line, bytes=nbytes, count=count) for line, nbytes, count in looked_lines(seen)],
-            notes=list(dict.fromkeys(note for one in seen.answers for note in one.body["notes"])),
+            lines=lines,
+            outside=outside_texts(seen),
             problems=list(seen.problems),
         )

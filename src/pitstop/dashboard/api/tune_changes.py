@@ -37,10 +37,8 @@ _looking = threading.Lock()
 @router.post("/cache/invalidate")
 def invalidate(request: Request, body: shapes.InvalidateIn, session: Changer) -> shapes.CountedOut:
     """Throw cached values away, or count what would go; processes of this machine are asked."""
-    if not (body.everything or body.region or body.tag or body.tenant or body.key):
-        raise SettingError("say what goes: region, tag, tenant or key, or everything=true for all of it")
-    if body.key and not body.region:
-        raise SettingError(f"key='{body.key[:40]}' is in which region? Name it, too")
+    if not (body.everything or body.region or body.tags or body.tenant):
+        raise SettingError("say what goes: region, tags or tenant, or everything=true for all of it")
     seen = _asked(CACHE_INVALIDATE, body.chosen(), body.service)
     if not body.dry_run:
         _done(request, "%s invalidated %s: %d values", session.user, body.names(), seen.total("entries"))
@@ -53,7 +51,7 @@ def warm(request: Request, body: shapes.WarmIn, session: Changer) -> shapes.Coun
     chosen = body.model_dump(exclude_none=True, exclude={"service"})
     seen = _asked(CACHE_WARM, chosen, body.service, takes_s=WARM_S)
     if not body.dry_run:
-        _done(request, "%s warmed %s: %d values", session.user, body.region or "every region", seen.total("entries"))
+        _done(request, "%s warmed %s: %d values", session.user, body.region or "every region", seen.total("calls"))
     return shapes.CountedOut.warmed(seen, dry_run=body.dry_run)
 
 

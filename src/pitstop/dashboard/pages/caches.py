@@ -83,7 +83,7 @@ def ratios(courses: Sequence[tuple[str, RegionCourse]]) -> dict[str, Any]:
     """The hit ratio of each region over time."""
     lines = [(cut_middle(name, LEGEND_WIDTH), gauge(name, course, course.hit_ratio)) for name, course in courses]
     step_s = courses[0][1].step_s if courses else 1
-    return charts.gauges([(name, one) for name, one in lines if one.ts], "ratio", WORKER_COLORS, step_s)
+    return charts.gauges([(name, one) for name, one in lines if one.ts], "ratio", WORKER_COLORS, step_s) | {"most": 1}
 
 
 def lookups(course: RegionCourse) -> dict[str, Any]:

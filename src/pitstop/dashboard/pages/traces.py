@@ -10,7 +10,8 @@ from starlette.responses import Response  # noqa: TC002  FastAPI reads the annot
 from pitstop import analyze
 from pitstop.analyze.loading import hint
 from pitstop.analyze.units import duration_text
-from pitstop.dashboard import charts, inside, waterfall
+from pitstop.analyze.wave_runs import wave_runs
+from pitstop.dashboard import charts, inside, waterfall, wave_chart
 from pitstop.dashboard.access import page_reader
 from pitstop.dashboard.desk import base_of, desk_of
 from pitstop.dashboard.inside import TracesWanted
@@ -120,6 +121,7 @@ def trace(
         "shares": shares_of(tree),
         "repeated": repeated_in(tree),
         "plans": planned,
+        "charts": [(run, wave_chart.lanes_of(run)) for run in wave_runs(tree)],
         "first": waterfall.first_frame(rows, tree.duration_s),
         "island": {
             "waterfall": waterfall.island(rows, tree, links) | {"plans": [one.statement for one in planned]},

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import threading
 import weakref
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from pitstop.model.errors import SettingError
-from pitstop.tune.cache import steps
+from pitstop.record.asks import can_answer
+from pitstop.record.reports import add_reporter
+from pitstop.tune.cache import reporting, steps
+from pitstop.tune.cache.codec import Codec
 from pitstop.tune.cache.core import Core
 from pitstop.tune.cache.decorate import Cached, decorate
 from pitstop.tune.cache.region import Region
 from pitstop.tune.cache.rules import Adaptive, Rules
+from pitstop.tune.cache.warming import Schedule, Warmer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
-    from pitstop.tune.cache.core import Sealer
+    from pitstop.record.asks import Answer
+    from pitstop.record.reports import Report
     from pitstop.tune.cache.level import Level
+    from pitstop.tune.cache.reporting import Metrics
     from pitstop.tune.cache.steps import Steps
 
 MAX_ENTRIES: Final = 10_000
@@ -29,31 +37,50 @@ _caches: weakref.WeakSet[Cache] = weakref.WeakSet()
 
 
 class Cache:
-    """Values by key in memory, and below it in whatever `levels` there are, the quickest first.
+    """Values by key in memory, and below it in Redis, in a file, in both or in neither.
 
-    Everything of one `namespace` is one cache to all processes that share a level. `max_entries` and `max_bytes` bound
-    memory; 0 entries: none is kept there. The other arguments are the rules of regions that name none of their own, see
-    `pitstop.tune.cache.Rules`; ``ttl_s="adaptive"`` chooses between 30 and 3600 s for each key.
+    Everything of one `namespace` is one cache to all processes that share a level.
+    `max_entries`, `max_bytes`: of memory; 0 entries: none is kept there.
+    `redis`: a URL, as ``redis://host:6379/0``, or a level of `pitstop.tune.cache.redis`.
+    `file`: a path, or a level of `pitstop.tune.cache.file`; it outlives the process.
+    `secret`: one or several of 16 characters or more; what comes from levels is believed only with one of them.
+    `encrypt`: what goes to levels is encrypted with the first secret.
+    `types`: dataclasses and pydantic models of the host that values may hold on their way to levels.
+    All others are the rules of regions that name none of their own, see `pitstop.tune.cache.Rules`;
+    ``ttl_s="adaptive"`` chooses between 30 and 3600 s for each key.
+
+    Raises SettingError for what cannot be.
     """
 
     def __init__(
-        self, *, max_entries: int = MAX_ENTRIES, max_bytes: int | None = None, namespace: str = "pitstop",
-        levels: Sequence[Level] = (), sealer: Sealer | None = None, core: Core | None = None, **rules: Any,
+        self, *, max_entries: int = MAX_ENTRIES, max_bytes: int | None = None, redis: str | Level | None = None,
+        file: str | Path | Level | None = None, secret: str | bytes | Sequence[str | bytes] | None = None,
+        encrypt: bool = False, types: Sequence[type] = (), namespace: str = "pitstop", core: Core | None = None,
+        **rules: Any,
     ) -> None:  # fmt: skip
         if max_entries < 0 or (max_bytes is not None and max_bytes <= 0):
             raise SettingError(f"Cache(max_entries={max_entries}, max_bytes={max_bytes}): numbers above 0 are needed")
-        self.core = core or Core(
-            namespace=namespace, max_entries=max_entries, max_bytes=max_bytes, levels=levels, sealer=sealer
-        )
+        _rules(rules)
+        if core is None:
+            levels = [level for level in (_redis(redis), _file(file)) if level is not None]
+            core = Core(
+                namespace=namespace, max_entries=max_entries, max_bytes=max_bytes, levels=levels,
+                sealer=Codec(secret=secret, encrypt=encrypt, types=types) if levels or secret or encrypt else None,
+            )  # fmt: skip
+        self.core = core
         self._rules = rules
         self._regions: dict[str, Region] = {}
         self._making = threading.Lock()
+        self.warmers: list[Warmer] = []
         self.default = self.region(DEFAULT_REGION)
         self.get, self.aget = self.default.get, self.default.aget
         self.set, self.aset = self.default.set, self.default.aset
         self.delete, self.adelete = self.default.delete, self.default.adelete
         self.get_or_set, self.aget_or_set = self.default.get_or_set, self.default.aget_or_set
         _caches.add(self)
+        add_reporter(_reports)
+        for what, answer in _ANSWERS.items():
+            can_answer(what, answer)
 
     def region(self, name: str, **rules: Any) -> Region:
         """The region of that name; made with `rules`, or the cache's own, when it is first asked for.
@@ -81,23 +108,55 @@ class Cache:
     def cached(
         self, function: Callable[..., Any] | None = None, /, *, region: str | None = None,
         tags: Sequence[str] | Callable[..., Sequence[str]] = (), key: Callable[..., object] | None = None,
-        ignore: Collection[str] = (), version: str = "", **rules: Any,
+        ignore: Collection[str] = (), version: str = "",
+        warm: bool | Iterable[Any] | Callable[[], Iterable[Any]] = False, **rules: Any,
     ) -> Any:  # fmt: skip
         """Keep what a function returns, by its arguments: ``@cache.cached(ttl_s=60, tags=["user:{user_id}"])``.
 
         Without `region` it has one of its own, named as the function is. `ignore` names parameters that do not count,
         `key` answers what the key is made of, `version` goes into it: raise it when results of older code are no good.
+        `warm`: `Cache.warm` makes what past demand predicts, and the calls that are given here, as tuples of arguments.
         """
         if function is None:
             return lambda decorated: self.cached(
-                decorated, region=region, tags=tags, key=key, ignore=ignore, version=version, **rules
+                decorated, region=region, tags=tags, key=key, ignore=ignore, version=version, warm=warm, **rules
             )
         name = region or f"{function.__module__}.{function.__qualname__}"
-        ttl_s = None
-        if region in self._regions:
-            ttl_s = rules.pop("ttl_s", None)
+        ttl_s = rules.pop("ttl_s", None) if name in self._regions else None
         where = self.region(name, **rules)
-        return decorate(Cached(function, where, tags=tags, key=key, ignore=ignore, version=version, ttl_s=ttl_s))
+        if ttl_s is not None and ttl_s == where.rules.ttl_s:
+            ttl_s = None
+        if not isinstance(ttl_s, (int, float, type(None))):
+            raise SettingError(
+                f"region {name!r} exists with ttl_s={where.rules.ttl_s}; {ttl_s!r} needs a region of its own"
+            )
+        own = Cached(function, where, tags=tags, key=key, ignore=ignore, version=version, ttl_s=ttl_s)
+        if warm is not False:
+            own.warmer = Warmer(own, warm)
+            self.warmers.append(own.warmer)
+        return decorate(own)
+
+    def warm(self, *, most: int = 100) -> int:
+        """Make now what cached functions with `warm` were given, and what past demand predicts; how many calls."""
+        return steps.run(Schedule(self.warmers, most=most).round(coroutines=False))
+
+    async def awarm(self, *, most: int = 100) -> int:
+        """The same for both colours."""
+        return await steps.arun(Schedule(self.warmers, most=most).round(coroutines=True))
+
+    def keep_warm(self, every_s: float = 60.0, *, most: int = 100) -> Schedule:
+        """Do so now and every `every_s` in a thread, before values end; ``.stop()`` ends it."""
+        schedule = Schedule(self.warmers, every_s, most)
+        schedule.start()
+        return schedule
+
+    async def akeep_warm(self, every_s: float = 60.0, *, most: int = 100) -> None:
+        """The same in a task of yours, until it is cancelled; for both colours."""
+        await Schedule(self.warmers, every_s, most).arun()
+
+    def get_metrics(self) -> Metrics:
+        """Hits, misses and all else, of the whole, by region and by tenant; totals of this process."""
+        return reporting.metrics(self)
 
     def invalidate(
         self,
@@ -131,29 +190,50 @@ class Cache:
         for link in self.core.links:
             link.level.close()
 
+    def names(
+        self, tags: Sequence[str], tenant: str | None, region: str | None, *, everything: bool = False
+    ) -> list[str]:
+        """What these are to levels: the names whose versions are raised."""
+        core = self.core
+        names = [core.everything] if everything else []
+        if tags:
+            names += core.tag_names("", "", tags)[2:]
+        if tenant:
+            names.append(core.tag_names("", tenant, ())[2])
+        if region:
+            names.append(core.tag_names(region, "", ())[1])
+        return names
+
     def _invalidate(
         self, tags: Sequence[str], tenant: str | None, region: str | None, everything: bool, how: str
     ) -> Steps[None]:
         core = self.core
-        names: list[str] = []
-        if everything:
-            names.append(core.everything)
-            next(core.invalidations["everything"].up)
-        if tags:
-            names += core.tag_names("", "", tags)[2:]
-            next(core.invalidations[how].up)
-        if tenant:
-            names.append(core.tag_names("", tenant, ())[2])
-            next(core.invalidations["tenant"].up)
-        if region:
-            names.append(core.tag_names(region, "", ())[1])
-            next(core.invalidations["everything"].up)
+        names = self.names(tags, tenant, region, everything=everything)
         if not names:
             raise SettingError("invalidate() was told nothing: name tags, tenant=, region= or everything=True")
+        told = {how: tags, "tenant": tenant, "everything": everything or region}
+        for way, was in told.items():
+            if was:
+                next(core.invalidations[way].up)
         core.versions.bump(names)
         for link in core.links:
             yield from link.raise_versions(self.default.stats, names)
         core.versions.bump(names)  # once more: a value that was loaded before the level knew is void, too
+
+
+def _redis(given: str | Level | None) -> Level | None:
+    if not isinstance(given, str):
+        return given
+    level: Level = importlib.import_module("pitstop.tune.cache.redis").RedisLevel(given)  # needs redis-py
+    return level
+
+
+def _file(given: str | Path | Level | None) -> Level | None:
+    if isinstance(given, (str, Path)):
+        from pitstop.tune.cache.file import FileLevel  # noqa: PLC0415  needs sqlite3, which some hosts lack
+
+        return FileLevel(given)
+    return given
 
 
 def _rules(given: dict[str, Any]) -> Rules:
@@ -167,6 +247,17 @@ def _rules(given: dict[str, Any]) -> Rules:
         raise SettingError(
             f"{unknown} are no rules of a region; there are {sorted(Rules.__dataclass_fields__)}"
         ) from None
+
+
+def _reports() -> list[Report]:
+    return [report for cache in list(_caches) for report in reporting.reports(cache)]
+
+
+_ANSWERS: Final[dict[str, Answer]] = {
+    "cache.invalidate": lambda arguments: reporting.invalidate(list(_caches), arguments),
+    "cache.warm": lambda arguments: reporting.warm(list(_caches), arguments),
+    "cache.stats": lambda _: reporting.stats(list(_caches)),
+}
 
 
 def _reset_after_fork() -> None:

@@ -10,6 +10,7 @@ from pitstop.tune.cache.background import Background
 from pitstop.tune.cache.flights import Flights
 from pitstop.tune.cache.keys import escape
 from pitstop.tune.cache.link import Link
+from pitstop.tune.cache.loading import Loading
 from pitstop.tune.cache.memory import Entry, Memory
 from pitstop.tune.cache.stats import Tally
 from pitstop.tune.cache.versions import Versions
@@ -36,8 +37,7 @@ class Sealer(Protocol):
 class Core:
     """Memory, levels below it in the order in which they are asked, and what is under way.
 
-    `loading` has a mark for each key that is being loaded or made: whoever changes the key meanwhile takes the mark
-    away, and the outcome is not kept.
+    `loading` knows which keys are being loaded or made.
     """
 
     def __init__(
@@ -47,13 +47,13 @@ class Core:
     ) -> None:  # fmt: skip
         self.namespace = namespace
         self.everything = f"{escape(namespace)}:*"
-        self.memory = Memory(max_entries, max_bytes, gone=_gone)
+        self.memory = Memory(max_entries, max_bytes, came=_came, gone=_gone)
         self.versions = Versions()
         self.links = [Link(level, self.everything) for level in levels]
         self.sealer = sealer
         self.flights = Flights()
         self.background = Background()
-        self.loading: dict[str, object] = {}
+        self.loading = Loading()
         self.invalidations = {how: Tally() for how in ("tag", "tenant", "event", "everything")}
         self.now_ns = now_ns
         self.now_s = now_s
@@ -72,7 +72,7 @@ class Core:
 
     def forget_key(self, key: str) -> None:
         """Another process wrote or deleted `key`, or this one did."""
-        self.loading.pop(key, None)
+        self.loading.disturb(key)
         self.memory.drop(key)
 
     def forget_tag(self, tag: str) -> None:
@@ -81,7 +81,7 @@ class Core:
 
     def forget_all(self) -> None:
         """What is in memory may be outdated."""
-        self.loading.clear()
+        self.loading.disturb_all()
         self.versions.bump_all()
         self.memory.clear()
 
@@ -102,7 +102,19 @@ class Core:
         self.versions.reset_after_fork()
         self.flights.reset_after_fork()
         self.background = Background()
-        self.loading.clear()
+        self.loading.reset_after_fork()
+        for link in self.links:
+            link.level.reset_after_fork()
+
+
+def _came(entry: Entry) -> None:
+    region: Any = entry.owner
+    if region is not None:
+        stats = region.stats
+        stats.entries += 1
+        stats.nbytes += entry.nbytes
+        if entry.key.startswith(region.begin):
+            region.near[entry.key[region.begun :]] = entry
 
 
 def _gone(entry: Entry, evicted: bool) -> None:
@@ -112,5 +124,7 @@ def _gone(entry: Entry, evicted: bool) -> None:
         stats.entries -= 1
         stats.nbytes -= entry.nbytes
         stats.saved_s += entry.hits * entry.cost_s
+        if entry.key.startswith(region.begin) and region.near.get(name := entry.key[region.begun :]) is entry:
+            del region.near[name]
         if evicted:
             next(stats.evictions.up)

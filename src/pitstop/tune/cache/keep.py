@@ -57,17 +57,16 @@ class Visit:
 
     def begin(self, core: Core) -> None:
         """From now on whoever changes the key, or voids a tag, keeps the outcome from being kept."""
-        self.mark = core.loading[self.key] = object()
+        self.mark = core.loading.begin(self.key)
         self.epoch = core.versions.epoch
 
     def end(self, core: Core) -> None:
         """The outcome is kept, or was not to be."""
-        if core.loading.get(self.key) is self.mark:
-            core.loading.pop(self.key, None)
+        core.loading.end(self.key, self.mark)
 
     def undisturbed(self, core: Core) -> bool:
         """Whether the outcome may be kept."""
-        return core.loading.get(self.key) is self.mark and core.versions.holds(self.tags, self.epoch)
+        return core.loading.undisturbed(self.key, self.mark) and core.versions.holds(self.tags, self.epoch)
 
 
 def entry_of(region: Region, visit: Visit, envelope: Envelope, link: Link) -> Entry | None:
@@ -87,8 +86,8 @@ def entry_of(region: Region, visit: Visit, envelope: Envelope, link: Link) -> En
     if not link.level.tells:
         entry.check_ns = now_ns + int(UNTOLD_S * 1e9)
         entry.soon_ns = min(entry.soon_ns, entry.check_ns)
-    if core.loading.get(visit.key) is visit.mark and core.versions.holds(entry.tags, visit.epoch):
-        put(region, entry)
+    if core.loading.undisturbed(visit.key, visit.mark) and core.versions.holds(entry.tags, visit.epoch):
+        core.memory.put(entry)
     return entry
 
 
@@ -121,12 +120,28 @@ def keep(
     if ttl_s <= 0 or not visit.undisturbed(core):
         landed()
         return entry
-    put(region, entry)
+    core.memory.put(entry)
     landed()
     if type(value) is not Negative and core.sealer is not None:
         envelope = Envelope(value, made_s, ttl_s, stale_s, cost_s, negative, visit.tags, (), trend)
         yield from save(region, visit, envelope)
     return entry
+
+
+def keep_here(region: Region, visit: Visit, value: Any) -> None:
+    """Keep a value that the host has set in memory, where there is no other level."""
+    rules, core = region.rules, region.core
+    negative = value is None
+    if negative:
+        ttl_s = rules.negative_ttl_s
+    elif isinstance(rules.ttl_s, Adaptive):
+        ttl_s, region.why = choose_ttl_s(Trend(), 0.0, rules.ttl_s)
+    else:
+        ttl_s = region.ttl_s = rules.ttl_s
+    stale_s = max(rules.stale_s, rules.stale_if_error_s)
+    fresh_ns = visit.start_ns + int(ttl_s * 1e9)
+    entry = build(region, visit, value, core.now_s(), fresh_ns, 0.0, negative=negative, trend=None, stale_s=stale_s)
+    core.memory.put(entry)
 
 
 def save(region: Region, visit: Visit, envelope: Envelope) -> Steps[None]:
@@ -155,24 +170,16 @@ def build(
 ) -> Entry:  # fmt: skip
     """An entry that is kept nowhere yet."""
     soon_ns = fresh_ns
-    if type(value) is Negative:
-        soon_ns = 0  # every lookup has to look closely
-    elif region.rules.early and not negative:
+    if negative:
+        soon_ns = 0  # every such lookup is counted, and may have to raise
+    elif region.rules.early:
         left_ns = max(0, fresh_ns - region.core.now_ns())
         soon_ns = fresh_ns - min(int(cost_s * region.rules.early * EARLIEST * 1e9), left_ns // 2)
+    stale_ns = min(FOREVER_NS, fresh_ns + int(stale_s * 1e9))
     return Entry(
-        visit.key, value, made_s=made_s, soon_ns=soon_ns, fresh_ns=fresh_ns,
-        stale_ns=min(FOREVER_NS, fresh_ns + int(stale_s * 1e9)), cost_s=cost_s, nbytes=size_of(value),
-        tags=visit.tags, epoch=visit.epoch, negative=negative, trend=trend, owner=region,
+        visit.key, value, made_s, soon_ns, fresh_ns, stale_ns, cost_s, size_of(value), visit.tags, visit.epoch,
+        negative, trend, region,
     )  # fmt: skip
-
-
-def put(region: Region, entry: Entry) -> None:
-    """Keep it in memory."""
-    stats = region.stats
-    stats.entries += 1
-    stats.nbytes += entry.nbytes
-    region.core.memory.put(entry)
 
 
 def trend_of(value: Any, made_s: float, old: Entry | None) -> Trend:

@@ -10,6 +10,7 @@ import dataclasses
 import datetime as dt
 import decimal
 import enum
+import functools
 import hashlib
 import inspect
 import pathlib
@@ -29,6 +30,7 @@ DEEPEST: Final = 32  # nesting of arguments; deeper is a cycle or no key
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.\-]")
 
 
+@functools.lru_cache(maxsize=4096)
 def escape(part: str) -> str:
     """`part` such that no two become one, and none holds the signs that stand between parts of a key."""
     return _UNSAFE.sub(lambda sign: f"%{ord(sign[0]):x}~", part)
@@ -53,6 +55,11 @@ def call_key(before: str, text: str) -> str:
 
 def _digest(text: str) -> str:
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def shorten(text: str, longest: int = LONGEST) -> str:
+    """`text`, or its hash where it is long."""
+    return text if len(text) <= longest else f"#{_digest(text)}"
 
 
 def hashed(key: str) -> str:
@@ -159,22 +166,44 @@ class CallKey:
         self._defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
         self._by_name_only = tuple(p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY)
         self._ignored = frozenset(ignore)
-        self._plain = not self._ignored and not self._by_name_only
+        self._plain = not self._ignored and all(p.kind in positional for p in parameters)
         self._count = len(self._names)
-        self._prefix = self.name
+        self._prefix = shorten(self.name, LONGEST // 2)
 
     def __call__(self, args: tuple[object, ...], kwargs: dict[str, object]) -> str:
         """The key; the call itself is what complains of arguments that do not fit."""
-        if self._plain and not kwargs and len(args) == self._count:
-            for arg in args:
-                if type(arg) not in SIMPLE:
-                    break
+        if self._plain:
+            if kwargs or len(args) != self._count:
+                args, kwargs = self._in_place(args, kwargs)
+            if not kwargs and len(args) == self._count:
+                for arg in args:
+                    if type(arg) not in SIMPLE:
+                        break
+                else:
+                    try:
+                        return self._prefix + ascii(args)
+                    except ValueError:  # CPython's limit on digits
+                        pass
+                return self._prefix + self._text(args)
+        bound = self.bind(args, kwargs)
+        return self._prefix + self._text({name: value for name, value in bound.items() if name not in self._ignored})
+
+    def _in_place(
+        self, args: tuple[object, ...], kwargs: dict[str, object]
+    ) -> tuple[tuple[object, ...], dict[str, object]]:
+        """The call with all arguments by position, if they fit."""
+        complete, used, defaults = list(args), 0, self._defaults
+        for name in self._names[len(args) :]:
+            if name in kwargs:
+                complete.append(kwargs[name])
+                used += 1
+            elif name in defaults:
+                complete.append(defaults[name])
             else:
-                try:
-                    return self._prefix + ascii(args)
-                except ValueError:  # CPython's limit on digits
-                    pass
-        return self._slowly(args, kwargs)
+                return args, kwargs
+        if used != len(kwargs) or self._by_position_only:
+            return args, kwargs
+        return tuple(complete), {}
 
     def bind(self, args: tuple[object, ...], kwargs: dict[str, object]) -> dict[str, object]:
         """Arguments by name, defaults filled in; those beyond the named ones as ``*``."""
@@ -196,14 +225,6 @@ class CallKey:
         if rest:
             bound["**"] = rest
         return bound
-
-    def _slowly(self, args: tuple[object, ...], kwargs: dict[str, object]) -> str:
-        bound = self.bind(args, kwargs)
-        parts = [bound[name] for name in self._names if name in bound and name not in self._ignored]
-        if self._plain and "*" not in bound and "**" not in bound and len(parts) == self._count:
-            return self._prefix + self._text(tuple(parts))
-        named = {name: value for name, value in bound.items() if name not in self._ignored}
-        return f"{self._prefix}{self._text(named)}"
 
     def _text(self, value: object) -> str:
         try:

@@ -135,3 +135,7 @@ class Level(Protocol):
     def close(self) -> None:
         """Let go of connections and threads. It can be used again afterwards."""
         ...
+
+    def reset_after_fork(self) -> None:
+        """This is a child: locks, threads and connections are the parent's, and must not be used nor closed."""
+        ...

@@ -3,8 +3,11 @@
 S3-FIFO (Yang, Zhang, Qiu, Yue, Rashmi: FIFO queues are all you need for cache eviction, SOSP 2023): new keys pass
 through a small queue first, and only those asked for again while they are in it, or soon after they left it, get into
 the main one; there the hand takes one use from each entry it passes. Scans leave the small queue without harm, and no
-entry moves when it is hit: a lookup is one dict lookup and one addition. See `docs/cache.md` for hit ratios beside
-others'.
+entry moves when it is hit: a lookup is one dict lookup and one addition.
+
+How small the small queue is follows what is missed, as in ARC (Megiddo, Modha, FAST 2003): a key that comes back after
+it left the small queue makes it longer, one that comes back after it left the main queue makes it shorter. So a steady
+popularity is kept as by frequency, and one that shifts as by recency. Hit ratios beside others': ``bench/cache.py``.
 
 Threads: a lookup takes no lock (`dict.get` and reading attributes are atomic with and without a global interpreter
 lock; an entry is replaced, never changed, save for `hits` and `epoch`, where losing a race costs one use or one more
@@ -20,7 +23,11 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-SMALL_SHARE: Final = 0.15  # of all entries that the small queue may hold; .1 in the paper, more serves shifts better
+FIRST_SHARE: Final = 0.1  # of all entries that the small queue may hold to begin with, as in the paper
+LEAST_SHARE: Final = 0.01
+MOST_SHARE: Final = 0.5
+GHOST_SHARE: Final = 0.5  # of all entries: keys of each queue that are remembered after they left; best of .4 to 4
+SHORTER: Final = 1.25  # steps for a key that comes back to the main queue, where the other makes one; best of .5 to 10
 MOST_USES: Final = 3  # that count: two bits, as in the paper
 FOREVER_NS: Final = 1 << 62
 
@@ -38,10 +45,10 @@ class Entry:
         "seen", "soon_ns", "stale_ns", "tags", "trend", "value",
     )  # fmt: skip
 
-    def __init__(
-        self, key: str, value: Any, *, made_s: float = 0.0, soon_ns: int = FOREVER_NS, fresh_ns: int = FOREVER_NS,
+    def __init__(  # noqa: PLR0917  by position, which takes half the time of keywords
+        self, key: str, value: Any, made_s: float = 0.0, soon_ns: int = FOREVER_NS, fresh_ns: int = FOREVER_NS,
         stale_ns: int = FOREVER_NS, cost_s: float = 0.0, nbytes: int = 0, tags: tuple[str, ...] = (), epoch: int = 0,
-        negative: bool = False, trend: Any = None, owner: Any = None, check_ns: int = FOREVER_NS,
+        negative: bool = False, trend: Any = None, owner: Any = None,
     ) -> None:  # fmt: skip
         self.key = key
         self.value = value
@@ -56,7 +63,7 @@ class Entry:
         self.negative = negative
         self.trend = trend
         self.owner = owner
-        self.check_ns = check_ns
+        self.check_ns = FOREVER_NS
         self.hits = 0
         self.seen = 0  # hits that the hand has already taken into account
         self.seat: _Seat | None = None
@@ -74,7 +81,8 @@ class _Seat:
 class Memory:
     """At most `max_entries` entries of at most `max_bytes` together, as far as their `nbytes` tells.
 
-    `gone` is called with each entry that leaves, while the lock is held, and whether it had to make room.
+    `came` is called with each entry that is kept, `gone` with each that leaves and whether it had to make room; both
+    while the lock is held.
     """
 
     def __init__(
@@ -82,7 +90,7 @@ class Memory:
         max_entries: int,
         max_bytes: int | None = None,
         *,
-        small_share: float = SMALL_SHARE,
+        came: Callable[[Entry], None] | None = None,
         gone: Callable[[Entry, bool], None] | None = None,
     ) -> None:
         self.max_entries = max_entries
@@ -93,9 +101,12 @@ class Memory:
         self.find = self._entries.get  # the whole of a lookup; add 1 to the entry's `hits` when it served
         self._small: deque[_Seat] = deque()
         self._main: deque[_Seat] = deque()
-        self._ghosts: OrderedDict[int, None] = OrderedDict()  # hashes of keys that left the small queue unasked for
-        self._share = small_share
+        self._left_small: OrderedDict[int, None] = OrderedDict()  # hashes of keys
+        self._left_main: OrderedDict[int, None] = OrderedDict()
+        self._ghosts = int(max_entries * GHOST_SHARE)
+        self._share = FIRST_SHARE
         self._empty_seats = 0
+        self._came = came
         self._gone = gone
         self._lock = threading.Lock()
 
@@ -129,13 +140,20 @@ class Memory:
                 entry.seat = seat = _Seat(entry)
                 while len(self._entries) >= self.max_entries:
                     self._evict()
-                if ghost in self._ghosts:
-                    del self._ghosts[ghost]
+                if ghost in self._left_small:
+                    del self._left_small[ghost]
+                    self._share = min(MOST_SHARE, self._share + 1 / (len(self._entries) + 1))
+                    self._main.append(seat)
+                elif ghost in self._left_main:
+                    del self._left_main[ghost]
+                    self._share = max(LEAST_SHARE, self._share - SHORTER / (len(self._entries) + 1))
                     self._main.append(seat)
                 else:
                     self._small.append(seat)
                 self._entries[key] = entry
                 self.nbytes += entry.nbytes
+            if self._came is not None:
+                self._came(entry)
             if self.max_bytes is not None and self.nbytes > self.max_bytes:
                 self._make_room(entry)
 
@@ -156,7 +174,8 @@ class Memory:
             self._entries.clear()
             self._small.clear()
             self._main.clear()
-            self._ghosts.clear()
+            self._left_small.clear()
+            self._left_main.clear()
             self.nbytes = self._empty_seats = 0
             for entry in entries if gone is not None else ():
                 gone(entry, False)  # type: ignore[misc]  # asked for just above
@@ -204,10 +223,7 @@ class Memory:
                     entry.seen = entry.hits
                     main.append(seat)
                     continue
-                ghosts = self._ghosts
-                ghosts[hash(entry.key)] = None
-                if len(ghosts) > self.max_entries:
-                    ghosts.popitem(last=False)
+                left = self._left_small
             else:
                 seat = main.popleft()
                 entry = seat.entry
@@ -219,6 +235,10 @@ class Memory:
                     entry.seen = entry.hits - min(uses, MOST_USES) + 1
                     main.append(seat)
                     continue
+                left = self._left_main
+            left[hash(entry.key)] = None
+            if len(left) > self._ghosts:
+                left.popitem(last=False)
             del self._entries[entry.key]
             self.nbytes -= entry.nbytes
             self.evictions += 1

@@ -136,14 +136,18 @@ def early(region: Region, entry: Entry, now_ns: int) -> bool:
 def aside(region: Region, visit: Visit, compute: Callable[[], Any], flight: Flight, entry: Entry, spawn: Spawn) -> None:
     """Make the value anew while nobody waits."""
     own = visit.again(region.core)
-    if not spawn(f"refresh {region.name}", lambda: make(region, own, compute, flight, entry)):
+    if not spawn(f"refresh {region.name}", lambda: make(region, own, compute, flight, entry, counted=False)):
         region.core.flights.give_up(visit.key, flight)
 
 
 def make(  # noqa: C901  every way that it can end stands here
-    region: Region, visit: Visit, compute: Callable[[], Any], flight: Flight, old: Entry | None
-) -> Steps[Any]:
-    """Make the value anew, once among all processes; keep it, and give it to everybody who waits."""
+    region: Region, visit: Visit, compute: Callable[[], Any], flight: Flight, old: Entry | None,
+    *, counted: bool = True,
+) -> Steps[Any]:  # fmt: skip
+    """Make the value anew, once among all processes; keep it, and give it to everybody who waits.
+
+    Not `counted`: nobody asked for it.
+    """
     core, stats = region.core, region.stats
     leased: tuple[Link, str] | None = None
     visit.begin(core)
@@ -153,7 +157,7 @@ def make(  # noqa: C901  every way that it can end stands here
             leased, entry = yield from lease(region, visit, old)
             if entry is not None:
                 core.flights.land(visit.key, flight, entry.value)
-                return region.served(visit, entry, HIT)
+                return region.served(visit, entry, HIT) if counted else entry.value
         if old is not None:
             next(stats.refreshes.up)
         start_ns = core.now_ns()
@@ -164,7 +168,7 @@ def make(  # noqa: C901  every way that it can end stands here
         cost_s = (core.now_ns() - start_ns) / 1e9
         stats.recompute.add(cost_s)
         yield from keep(region, visit, value, cost_s, old, lambda: core.flights.land(visit.key, flight, value))
-        return region.made(visit, value)
+        return region.made(visit, value) if counted else value
     except GeneratorExit:  # nobody carries out steps any more; the lease ends by itself
         leased = None
         raise
@@ -173,12 +177,14 @@ def make(  # noqa: C901  every way that it can end stands here
             raise
         if old is None or core.now_ns() >= old.fresh_ns + region.rules.stale_if_error_s * 1e9:
             core.flights.land(visit.key, flight, None, error)
-            region.failed(visit)
+            if counted:
+                region.failed(visit)
             raise
         core.flights.land(visit.key, flight, old.value)
         next(stats.errors.up)
         stats.last_error = repr(error)
-        return region.served(visit, old, HIT if core.now_ns() < old.fresh_ns else STALE)
+        outcome = HIT if core.now_ns() < old.fresh_ns else STALE
+        return region.served(visit, old, outcome) if counted else old.value
     finally:
         if not flight.landed:  # cancelled: another of those who wait leads
             core.flights.give_up(visit.key, flight)

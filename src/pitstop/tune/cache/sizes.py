@@ -8,6 +8,7 @@ from typing import Any, Final
 
 LOOKED_AT: Final = 64  # items of a collection; the rest is taken to be like them
 DEEPEST: Final = 8
+_ATOMS: Final = frozenset({str, bytes, int, float, bool, type(None)})
 
 
 def size_of(value: Any) -> int:
@@ -15,7 +16,7 @@ def size_of(value: Any) -> int:
 
     What several values share counts for each of them. Objects count with their attributes.
     """
-    return _size(value, DEEPEST)
+    return sys.getsizeof(value) if type(value) in _ATOMS else _size(value, DEEPEST)
 
 
 def _size(value: Any, depth: int) -> int:  # noqa: PLR0911  one line for each sort of thing
@@ -23,7 +24,7 @@ def _size(value: Any, depth: int) -> int:  # noqa: PLR0911  one line for each so
         own = sys.getsizeof(value)
     except Exception:  # noqa: BLE001  a host's __sizeof__ may fail
         return 64
-    if type(value) in {str, bytes, int, float, bool, type(None)} or not depth:
+    if type(value) in _ATOMS or not depth:
         return own
     if isinstance(value, dict):
         return own + _sampled(len(value), [_size(k, depth - 1) + _size(v, depth - 1) for k, v in _first(value.items())])

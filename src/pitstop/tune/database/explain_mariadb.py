@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import sqlalchemy as sa
+
 from pitstop.model.errors import SettingError
 from pitstop.record.statements import MYSQL
 from pitstop.tune.database.plan_mariadb import read_mariadb
@@ -36,6 +38,11 @@ HARMFUL = frozenset(
     }
 )
 """Built-in functions that do more than answer."""
+
+_ROUTINES = sa.text(
+    "SELECT routine_name FROM information_schema.routines"
+    " WHERE routine_type = 'FUNCTION' AND lower(routine_name) IN :names"
+).bindparams(sa.bindparam("names", expanding=True))
 
 
 def explain_mariadb(question: Question, *, analyze: bool) -> PlanBody:
@@ -71,15 +78,6 @@ def _text(rows: Any) -> str:
 def _must_be_harmless(question: Question) -> None:
     called = calls_in(question.pattern)
     harmful = sorted(called & HARMFUL)
-    if not harmful:
-        names = ", ".join(f"'{name}'" for name in sorted(called) if name.replace("_", "a").isalnum())
-        if names:
-            harmful = [
-                str(name)
-                for name in question.connection.exec_driver_sql(
-                    "SELECT routine_name FROM information_schema.routines"  # noqa: S608  words only
-                    f" WHERE routine_type = 'FUNCTION' AND lower(routine_name) IN ({names})"
-                ).scalars()
-            ]
+    harmful += question.connection.execute(_ROUTINES, {"names": sorted(called) or [""]}).scalars()
     if harmful:
         raise SettingError(f"{harmful[0]}() may do more than read, so the statement is not run; explain it instead")

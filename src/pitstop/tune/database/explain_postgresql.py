@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import sqlalchemy as sa
+
 from pitstop.model.errors import SettingError
 from pitstop.tune.database.plan_postgresql import read_postgresql
 from pitstop.tune.database.statement import calls_in
@@ -28,6 +30,9 @@ _READ_ONLY = (
     "SELECT set_config('transaction_read_only', 'on', true), set_config('statement_timeout', '{ms}', true),"
     " set_config('lock_timeout', '{ms}', true), set_config('standard_conforming_strings', 'on', true)"
 )
+_VOLATILE = sa.text(
+    "SELECT DISTINCT proname FROM pg_catalog.pg_proc WHERE provolatile = 'v' AND lower(proname) IN :names ORDER BY 1"
+).bindparams(sa.bindparam("names", expanding=True))
 
 
 def explain_postgresql(question: Question, *, analyze: bool) -> PlanBody:
@@ -61,14 +66,7 @@ def _must_be_harmless(question: Question, document: Any) -> None:
             waiting.extend(here)
         elif isinstance(here, str):
             called |= calls_in(here)
-    names = ", ".join(f"'{name}'" for name in sorted(called - HARMLESS) if name.replace("_", "a").isalnum())
-    if not names:
-        return
-    # names are words: nothing to inject
-    volatile = question.connection.exec_driver_sql(
-        f"SELECT DISTINCT proname FROM pg_catalog.pg_proc WHERE provolatile = 'v' AND lower(proname) IN ({names})"  # noqa: S608
-        " ORDER BY 1"
-    ).scalars()
+    volatile = question.connection.execute(_VOLATILE, {"names": sorted(called - HARMLESS) or [""]}).scalars()
     for name in volatile:
         raise SettingError(
             f"{name}() may do more than read (it is VOLATILE), so the statement is not run; explain it instead"

@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 import time
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pitstop.model.errors import SettingError
+from pitstop.tune.database.clock import CLOCK, set_handler
 from pitstop.tune.database.plan_sqlite import read_sqlite
 from pitstop.tune.database.statement import calls_in
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from pitstop.model.tuned import PlanBody
     from pitstop.tune.database.question import Question
 
-INSTRUCTIONS = 10_000  # of SQLite's machine between two looks at the clock: about 0.1 ms
 _DETERMINISTIC = 0x800  # SQLITE_DETERMINISTIC in the flags of pragma_function_list
 _HARMFUL = frozenset({"load_extension", "readfile", "writefile", "edit", "fts3_tokenizer"})
 _PAIR = re.compile(  # a name and the one behind it, which may be the first of the next pair
@@ -61,21 +61,12 @@ def _read_only(connection: Connection) -> Iterator[None]:
 def _deadline(connection: Connection, timeout_s: float) -> Iterator[None]:
     """SQLite has none of its own: it asks every some instructions whether to go on."""
     deadline_s = time.monotonic() + timeout_s
-    set_progress_handler(connection, lambda: time.monotonic() > deadline_s)
+    driver, clock = connection.connection.dbapi_connection, connection.info.get(CLOCK)
+    set_handler(driver, lambda: time.monotonic() > deadline_s)
     try:
         yield
     finally:
-        set_progress_handler(connection, None)
-
-
-def set_progress_handler(connection: Connection, handler: Any) -> None:
-    """Have SQLite ask `handler` now and then whether to stop; of aiosqlite's connections in their thread."""
-    driver = connection.connection.dbapi_connection
-    run_async = getattr(driver, "run_async", None)
-    if run_async is not None:
-        run_async(lambda held: held.set_progress_handler(handler, INSTRUCTIONS))
-    else:
-        driver.set_progress_handler(handler, INSTRUCTIONS)  # type: ignore[union-attr]  # it is sqlite3's
+        set_handler(driver, clock.look if clock is not None else None)
 
 
 def _sizes(connection: Connection) -> dict[str, int]:

@@ -24,7 +24,7 @@ DIALECTS = {"postgresql": POSTGRESQL, "mysql": MYSQL, "mariadb": MYSQL, "sqlite"
 
 _WORDS = re.compile(r"[^\W\d][\w$]*+|;|:=|@+")
 _QUOTED = re.compile(r'"(?:[^"]|"")*+"|`(?:[^`]|``)*+`')
-_CALLS = re.compile(r'([^\W\d][\w$]*+)["`]?\s*+\(')
+_CALLS = re.compile(r'(?:"((?:[^"]|"")++)"|`((?:[^`]|``)++)`|\[([^\]]++)\]|([^\W\d][\w$]*+))\s*+\(')
 _WRITING = {
     "insert": "it inserts",
     "update": "it updates, or locks rows for it (FOR UPDATE)",
@@ -86,4 +86,4 @@ def first_word(pattern: str) -> str:
 
 def calls_in(text: str) -> set[str]:
     """Names that stand before a bracket, in lower case: functions, and other words that do no harm."""
-    return {name.lower() for name in _CALLS.findall(text)}
+    return {"".join(names).replace('""', '"').replace("``", "`").lower() for names in _CALLS.findall(text)}

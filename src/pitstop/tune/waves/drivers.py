@@ -39,22 +39,25 @@ class InThread:
         self._run = run
         self._context = copy_context()
         try:
-            self._step(None)
-            while not run.finished and self._fault is None:
-                try:
-                    call = self._box.get(timeout=self._wait_s)
-                except queue.Empty:
-                    call = None
-                if call is not None:
-                    call()
-                else:
-                    self._step(None)
-            if self._fault is not None:
-                raise self._fault
+            self._wait(run)
         except BaseException:
             with self._lock:
                 run.stop()
             raise
+
+    def _wait(self, run: Run) -> None:
+        self._step(None)
+        while not run.finished and self._fault is None:
+            try:
+                call = self._box.get(timeout=self._wait_s)
+            except queue.Empty:
+                call = None
+            if call is not None:
+                call()
+            else:
+                self._step(None)
+        if self._fault is not None:
+            raise self._fault
 
     def start(self, call: Call, *, inline: bool) -> None:
         """What a step starts: it is handed out when the step has been taken."""

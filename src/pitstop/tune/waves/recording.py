@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pitstop.tune.waves.graph import Graph
     from pitstop.tune.waves.result import WavesResult
 
-POOL = "waves"
+POOL = "threads"  # as for executors
 WAITED_NS = 1_000_000  # for a thread: handing over to one takes a tenth of it
 
 
@@ -94,7 +94,7 @@ class Recording:
         if not self._start_ns:
             return
         attrs = self._attrs
-        attrs["speed_up"] = round(result.speed_up, 2)
+        attrs["speed_up"] = float(f"{result.speed_up:.3g}")
         attrs["critical_path"] = " → ".join(result.critical_path)
         left_out = [task.name for task in result.tasks.values() if task.outcome == SKIPPED]
         if left_out:
@@ -108,10 +108,7 @@ class Recording:
                     made["critical"] = True
         for wave in result.waves:
             start_ns = courses_start_ns + round(wave.started_s * 1e9)
+            end_ns = min(start_ns + round(wave.duration_s * 1e9), perf_counter_ns())
             leaf(
-                STAGE,
-                f"wave {wave.number}",
-                OK,
-                start_ns,
-                min(start_ns + round(wave.duration_s * 1e9), perf_counter_ns()),
-            )
+                STAGE, f"wave {wave.number}", OK, start_ns - 1, end_ns
+            )  # a start is an id: the first task's is its own

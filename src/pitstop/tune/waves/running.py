@@ -121,11 +121,12 @@ class Run:
         """
         if ended is not None:
             self._take(ended)
-        for order in self.schedule.orders(perf_counter_ns()):
-            if order.cancels:
-                self._cancel(order)
-            else:
-                self._start(order)
+        while orders := self.schedule.orders(perf_counter_ns()):  # what cannot be cancelled makes room at once
+            for order in orders:
+                if order.cancels:
+                    self._cancel(order)
+                else:
+                    self._start(order)
         if self.schedule.fatal is not None and self.finished:
             raise self.schedule.fatal
         wake_ns = self.schedule.wake_ns()

@@ -257,16 +257,13 @@ class Schedule:
         todo = [(place, outcome)]
         while todo:
             place, outcome = todo.pop()
-            course, task = self.courses[place], self.graph.tasks[place]
+            course = self.courses[place]
             if course.doing == _SETTLED:
                 continue
-            self._settle(place, outcome)
-            policy = task.on_failure or self._on_failure
+            policy = self._settle(place, outcome)
             if self._stopping:
                 continue
             if outcome == OK or policy == CONTAIN:
-                if outcome != OK:
-                    course.value = task.default
                 self._serve(place, now_ns)
             elif policy == CANCEL:
                 self.stop(CANCELLED, now_ns, place)
@@ -286,12 +283,17 @@ class Schedule:
             if not below.waits_for and below.doing == _WAITING:
                 self._make_ready(dependent, now_ns)
 
-    def _settle(self, place: int, outcome: Outcome) -> None:
-        course = self.courses[place]
+    def _settle(self, place: int, outcome: Outcome) -> OnFailure:
+        """Write the outcome down; what it means where it is none."""
+        course, task = self.courses[place], self.graph.tasks[place]
+        policy = task.on_failure or self._on_failure
+        if outcome != OK:
+            course.value = task.default if policy == CONTAIN else None
         course.doing, course.outcome = _SETTLED, outcome
         self.left -= 1
         if self._in_wave:
             self._in_wave[self.graph.waves[place]] -= 1
+        return policy
 
     def _make_ready(self, place: int, now_ns: int) -> None:
         course, wave = self.courses[place], self.graph.waves[place]

@@ -89,12 +89,10 @@ def check_policy(policy: str, of: str) -> None:
 
 def is_async(function: object) -> bool:
     """Whether calling `function` makes a coroutine: an async function or method, a partial or an object of one."""
-    if isinstance(function, FunctionType) and function.__code__.co_flags & inspect.CO_COROUTINE:
-        return True
     while isinstance(function, functools.partial):
         function = function.func
     if isinstance(function, FunctionType) and not function.__dict__:  # nothing marks it as something else
-        return False
+        return bool(function.__code__.co_flags & inspect.CO_COROUTINE)
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004  its code is asked for
 
 

@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -92,3 +101,43 @@ def sqlite_engine(sqlite_url: str) -> Iterator[Any]:
     engine = sa.create_engine(sqlite_url)
     yield engine
     engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def pgbouncer(postgres: Any) -> Iterator[int]:
+    """PgBouncer's port, in transaction mode with a single server connection for everybody: whatever leaks is seen."""
+    program = shutil.which("pgbouncer") or "/usr/sbin/pgbouncer"
+    if not Path(program).exists():
+        if os.environ.get("CI") == "true":
+            pytest.fail("pgbouncer is not installed, and CI=true allows no test to be skipped: scripts/debian")
+        pytest.skip("pgbouncer is not installed: scripts/debian")
+    folder = Path(tempfile.mkdtemp(prefix="pitstop-pgb-"))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    (folder / "pgbouncer.ini").write_text(
+        f"[databases]\n{postgres.name} = host={postgres.host} port={postgres.port} user={postgres.user}\n"
+        f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = any\n"
+        "pool_mode = transaction\ndefault_pool_size = 1\nmax_client_conn = 100\n"
+    )
+    account = {}
+    if os.geteuid() == 0:  # it refuses root
+        entry = pwd.getpwnam("postgres")
+        account = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+        for path in (folder, *folder.iterdir()):
+            os.chown(path, entry.pw_uid, entry.pw_gid)
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen([program, folder / "pgbouncer.ini"], cwd=folder, stderr=log, stdout=log, **account)
+    try:
+        deadline_s = time.monotonic() + 10
+        while True:
+            assert process.poll() is None, (folder / "log").read_text()
+            assert time.monotonic() < deadline_s, "pgbouncer does not listen"
+            with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+                break
+            time.sleep(0.02)
+        yield port
+    finally:
+        process.kill()
+        process.wait(10)
+        shutil.rmtree(folder, ignore_errors=True)

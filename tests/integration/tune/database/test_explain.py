@@ -117,6 +117,8 @@ POSTGRES_REFUSED = [
     "SELECT * FROM sneaky",
     "SELECT inlined()",
     "SELECT * FROM orders WHERE id = 1 OR id = writes()",
+    'SELECT "Odd $name"()',
+    "SELECT odd$name()",
 ]
 
 
@@ -128,6 +130,11 @@ def traps(postgres_engine):
         connection.exec_driver_sql(
             "CREATE OR REPLACE FUNCTION inlined() RETURNS bigint LANGUAGE sql AS $$ SELECT nextval('numbers') $$"
         )
+        for odd in ('"Odd $name"', "odd$name"):
+            connection.exec_driver_sql(
+                f"CREATE OR REPLACE FUNCTION {odd}() RETURNS bool LANGUAGE plpgsql AS"
+                " $$ BEGIN PERFORM pg_advisory_lock(4711); RETURN true; END $$"
+            )
         connection.exec_driver_sql(
             "CREATE OR REPLACE FUNCTION writes() RETURNS int LANGUAGE plpgsql AS"
             " $$ BEGIN DELETE FROM orders; RETURN 1; END $$"
@@ -135,7 +142,8 @@ def traps(postgres_engine):
     yield
     with postgres_engine.begin() as connection:
         connection.exec_driver_sql(
-            "DROP FUNCTION inlined; DROP FUNCTION writes; DROP VIEW sneaky; DROP SEQUENCE numbers"
+            'DROP FUNCTION "Odd $name"; DROP FUNCTION odd$name'
+            "; DROP FUNCTION inlined; DROP FUNCTION writes; DROP VIEW sneaky; DROP SEQUENCE numbers"
         )
 
 
@@ -195,10 +203,10 @@ def test_mariadb_runs_nothing_that_may_do_more_than_read(mariadb_engine, sql):
 
 
 def test_comments_that_mariadb_would_run_and_quotes_that_its_mode_reads_otherwise_are_refused(mariadb):
-    engine = sa.create_engine(mariadb.url("mysql+mysqldb"))  # it takes several statements at once
+    engine = sa.create_engine(f"{mariadb.url('mysql+pymysql')}?client_flag=65536")  # several statements at once
     with pytest.raises(SettingError, match="a comment that the server would run"):
         explain(engine, "SELECT 1 /*!50000 ; DROP TABLE orders */")
-    sa.event.listen(engine, "connect", lambda dbapi, _: dbapi.query("SET sql_mode = 'ANSI_QUOTES'"))
+    sa.event.listen(engine, "connect", lambda dbapi, _: dbapi.cursor().execute("SET sql_mode = 'ANSI_QUOTES'"))
     with pytest.raises(SettingError, match=r"more than one|to its end"):
         explain(engine, 'SELECT 1 AS "a\\"; DROP TABLE orders; -- "')
     engine.dispose()

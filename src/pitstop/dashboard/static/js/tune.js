@@ -23,17 +23,17 @@ function lines(found) {
     const tr = parent.insertRow();
     texts.forEach((text, i) => { const cell = document.createElement(tag); if (i || tag === "th") cell.textContent = text; else cell.append(Object.assign(document.createElement("code"), { textContent: text, title: text })); tr.append(cell); });
   };
-  row(table.createTHead(), "th", ["Code line", "Stayed", "Objects"]);
+  row(table.createTHead(), "th", ["Code line", "Stayed", "Blocks", "A minute", "Goes on"]);
   const body = table.createTBody();
-  for (const one of found) row(body, "td", [one.line, bytes(one.bytes), count(one.count)]);
+  for (const one of found) row(body, "td", [one.line, bytes(one.bytes), count(one.blocks), bytes(one.bytes_per_min), one.stays ? "▲ yes" : "no"]);
   return table;
 }
 
 const shown = {
-  "memory/optimize": ({ processes, problems }) => tell(processes.map((one) => one.text), problems),
-  "memory/look": ({ lines: found, processes, notes, problems }) => {
+  "memory/optimize": ({ processes, problems }) => tell(processes.flatMap((one) => [one.text, ...one.steps.filter((step) => step.note || step.freed_bytes > 0).map((step) => `${step.name}: ${step.freed_bytes > 0 ? bytes(step.freed_bytes) : "nothing"}${step.note ? `; ${step.note}` : ""}`)]), problems),
+  "memory/look": ({ lines: found, processes, outside, problems }) => {
     const what = found.length ? `${found.length} code lines allocated what stayed` : "nothing that was allocated meanwhile stayed";
-    tell([`${processes.length} ${processes.length === 1 ? "process" : "processes"} looked: ${what}`, ...notes], problems);
+    tell([`${processes.length} ${processes.length === 1 ? "process" : "processes"} looked: ${what}`, ...outside], problems);
     const place = role("looked");
     place.hidden = !found.length;
     place.replaceChildren(...(found.length ? [lines(found)] : []));
@@ -61,17 +61,15 @@ async function invalidate(form) {
   const { what, which } = form.elements;
   const { region, service } = form.dataset;
   const out = role("invalidated", form), button = form.querySelector("button.on");
-  const body = { service: service || null, region };
-  if (what.value !== "region") {
-    if (!which.value.trim()) { which.setCustomValidity(`which ${what.value}?`); form.reportValidity(); return; }
-    body[what.value] = which.value.trim();
-  }
+  const wanted = which.value.trim();
+  if (what.value !== "region" && !wanted) { which.setCustomValidity(`which ${what.value}?`); form.reportValidity(); return; }
+  const body = { service: service || null, ...{ region: { region }, tag: { tags: [wanted] }, tenant: { tenant: wanted } }[what.value] };
   button.disabled = true;
   out.textContent = "Counting …";
   try {
     const seen = await send("POST", "cache/invalidate", { ...body, dry_run: true });
     out.textContent = `${seen.text}.`;
-    const named = what.value === "region" ? `All of “${region}”` : `The values of “${region}” with ${what.value} “${which.value.trim()}”`;
+    const named = { region: `All of “${region}”`, tag: `All values with the tag “${wanted}”, in every region`, tenant: `All values of the tenant “${wanted}”, in every region` }[what.value];
     if (!(await sure(`${named}: ${seen.text}. They are made anew when they are asked for, which takes its time.`, "Throw away"))) return;
     const gone = await send("POST", "cache/invalidate", { ...body, dry_run: false });
     out.textContent = "";

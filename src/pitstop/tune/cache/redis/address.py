@@ -81,17 +81,19 @@ def parse(url: str) -> Address:
     """The address that `url` tells; raises SettingError without repeating a password."""
     scheme, separator, rest = url.partition("://")
     if not separator or scheme not in SCHEMES:
-        raise SettingError(f"{scheme!r} is no scheme of a Redis: use one of {', '.join(SCHEMES)}, as redis://host:6379/0")
+        raise SettingError(
+            f"{scheme!r} is no scheme of a Redis: use one of {', '.join(SCHEMES)}, as redis://host:6379/0"
+        )
     mode, secure = SCHEMES[scheme]
     rest, _, query = rest.partition("?")
     options = dict(parse_qsl(query))
     if unknown := options.keys() - OPTIONS:
-        raise SettingError(f"{sorted(unknown)[0]!r} is no option of a Redis URL: use {', '.join(sorted(OPTIONS))}")
+        raise SettingError(f"{min(unknown)!r} is no option of a Redis URL: use {', '.join(sorted(OPTIONS))}")
     signed, _, place = rest.rpartition("@")
     username, _, password = signed.partition(":")
-    if scheme == "unix":
-        nodes, path = (Node(unquote(place), 0),), []
-    else:
+    nodes: tuple[Node, ...] = (Node(unquote(place), 0),)
+    path: list[str] = []
+    if scheme != "unix":
         hosts, *path = place.split("/")
         default = SENTINEL_PORT if mode == "sentinel" else PORT
         nodes = tuple(_node(each, default) for each in hosts.split(",") if each)

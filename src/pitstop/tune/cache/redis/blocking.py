@@ -119,6 +119,26 @@ class Connection:
             raise WireError(f"Redis at {self.node} said more than it was asked")
         return got
 
+    def hear(self, timeout_s: float) -> list[Reply]:
+        """What comes within `timeout_s` without having been asked for, as on a channel."""
+        try:
+            self.socket.settimeout(timeout_s)
+            data = self.socket.recv(READ_BYTES)
+        except TimeoutError:
+            return []
+        except OSError as error:
+            raise GoneError(f"Redis at {self.node} is gone: {error}") from error
+        if not data:
+            raise GoneError(f"Redis at {self.node} closed the connection")
+        got: list[Reply] = []
+        try:
+            self._reader.feed(data)
+            while (reply := self._reader.gets()) is not NOTHING:
+                got.append(reply)
+        except hiredis.ProtocolError as error:
+            raise WireError(f"what Redis at {self.node} said is not its protocol: {error}") from error
+        return got
+
     def close(self) -> None:
         """For good."""
         with suppress(OSError):

@@ -15,7 +15,7 @@ from weakref import WeakSet
 
 from pitstop.model.errors import SettingError
 from pitstop.tune.cache.redis.address import Address, Login, Node, parse
-from pitstop.tune.cache.redis.blocking import Pool
+from pitstop.tune.cache.redis.blocking import Connection, Pool
 from pitstop.tune.cache.redis.breaker import CLOSED, HALF_OPEN, OPEN, Breaker
 from pitstop.tune.cache.redis.route import route
 from pitstop.tune.cache.redis.streaming import Streams
@@ -70,7 +70,8 @@ class Client:
     def ask(self, commands: Sequence[Command], deadline_s: float | None = None) -> list[Reply]:
         """The replies; an error of a single command is one of them. Raises WireError when there are none."""
         end_s = _now_s() + (deadline_s or self.deadline_s)
-        return self._run(self.route.talk(commands), end_s)
+        replies: list[Reply] = self._run(self.route.talk(commands), end_s)
+        return replies
 
     async def aask(self, commands: Sequence[Command], deadline_s: float | None = None) -> list[Reply]:
         """The same for asyncio. Who is cancelled leaves nothing behind."""
@@ -90,6 +91,14 @@ class Client:
         except WireError:
             self.errors += 1
             raise
+
+    def connection(self, deadline_s: float) -> Connection:
+        """One of the caller's own to a server that takes writes. Raises WireError when there is none in time."""
+        if not self.route.writers():
+            self.look()
+        for node in self.route.writers():
+            return Connection(node, self.login_of(node), self.address.tls, _now_s() + deadline_s)
+        raise WireError("nobody tells which server takes writes")
 
     def look(self) -> None:
         """Learn anew who is where; nothing is raised when nobody tells."""
@@ -161,12 +170,8 @@ class Client:
         return list(await asyncio.gather(*(self._one_async(asked, end_s) for asked in asks)))
 
     def close(self) -> None:
-        """Close idle connections of threads; a later call opens new ones."""
-        self._pool.close()
-
-    async def aclose(self) -> None:
-        """Close the running loop's connections and those of threads."""
-        await self._streams.close()
+        """Close idle connections of threads and those of event loops; a later call opens new ones."""
+        self._streams.close()
         self._pool.close()
 
 

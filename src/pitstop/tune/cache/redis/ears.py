@@ -15,6 +15,7 @@ import ssl
 import threading
 import time
 import weakref
+from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -34,6 +35,7 @@ TICK_S: Final = 0.5
 LOST_S: Final = 2.0  # four unanswered pings
 LOOK_S: Final = 2.0  # how often it is asked who is where: an isolated old primary answers pings, too
 AGAIN_S: Final = 0.1  # between attempts to connect
+MOST_SOON: Final = 1000  # calls that wait for the thread; the oldest give way
 CONNECT_S: Final = 1.0  # not the callers' deadline: nobody waits for this thread
 
 
@@ -109,6 +111,7 @@ class Ear:
         return replies
 
     def close(self) -> None:
+        """For good."""
         with suppress(OSError):
             self.socket.close()
 
@@ -130,6 +133,7 @@ class Ears:
         """When `hears` became what it is."""
         self.ticked: list[Callable[[], None]] = []
         """Called each `TICK_S` in the thread; faults cost nothing but the call."""
+        self._soon: deque[Callable[[], object]] = deque(maxlen=MOST_SOON)
         self._client = client
         self._prefix = prefix
         self._changed = changed
@@ -152,6 +156,7 @@ class Ears:
                 self._selector = selectors.DefaultSelector()
                 self._sleeper, self._waker = socket.socketpair()
                 self._sleeper.setblocking(False)
+                self._waker.setblocking(False)
                 self._selector.register(self._sleeper, selectors.EVENT_READ)
                 self._thread = threading.Thread(
                     target=_listen, args=(weakref.ref(self),), name="pitstop-cache-ears", daemon=True
@@ -167,13 +172,25 @@ class Ears:
                 self._waker.send(b".")
             thread.join(CONNECT_S * 4)
 
+    def soon(self, call: Callable[[], object]) -> None:
+        """Call it in the thread, as soon as that has time; a server that does not answer costs only the call."""
+        self._soon.append(call)
+        if self._thread is not None:
+            with suppress(OSError):  # full: it wakes up anyway
+                self._waker.send(b".")
+
     def step(self) -> bool:
         """One round of the thread: hear, ping, connect. False at the end."""
         for key, _ in self._selector.select(AGAIN_S if not self.hears else TICK_S):
             if key.data is not None:
                 self._hear(key.data)
+            else:
+                self._sleeper.recv(READ_BYTES)
         if self._stopped:
             return False
+        while self._soon:
+            with suppress(WireError):
+                self._soon.popleft()()
         now_s = time.monotonic()
         if now_s - self._ticked_s >= TICK_S:
             self._ticked_s = now_s

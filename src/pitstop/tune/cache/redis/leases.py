@@ -1,8 +1,8 @@
 """One process at a time makes a value anew: a key beside the value's holds the token of who does, and ends by itself.
 
 It ends after `LEASE_S`, and each tick those that are still at work have it prolonged: an owner's death is noticed in
-seconds, however long the work takes. Deleting it takes the right away: what its owner then saves is thrown away, because
-it may be older than what made somebody delete it (Nishtala et al., Scaling Memcache at Facebook, 2013, section 3.2.1).
+seconds, however long the work takes. Deleting it takes the right away: what its owner then saves is thrown away,
+because it may be older than what made somebody delete it (Nishtala et al., Scaling Memcache at Facebook, 2013, 3.2.1).
 Who waits is woken by the same pushes that keep memory levels right.
 """
 
@@ -60,11 +60,13 @@ class Leases:
         """Commands that prolong what is held."""
         now_s = self._clock()
         lease_ms = int(LEASE_S * 1000)
-        return [
-            ("EVAL", PROLONG, 1, held.wire_key, held.token, lease_ms)
-            for held in list(self._held.values())
-            if held.until_s > now_s
-        ]
+        commands: list[Command] = []
+        for key, held in list(self._held.items()):
+            if held.until_s > now_s:
+                commands.append(("EVAL", PROLONG, 1, held.wire_key, held.token, lease_ms))
+            elif self._held.get(key) is held:
+                del self._held[key]
+        return commands
 
     def clear(self) -> None:
         """After a fork: they are the parent's."""

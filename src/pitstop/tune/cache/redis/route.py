@@ -155,7 +155,7 @@ class Cluster:
         self._everybody: tuple[Node, ...] = ()
         self._looked_s = float("-inf")
 
-    def talk(self, commands: Sequence[Command]) -> Talk:
+    def talk(self, commands: Sequence[Command]) -> Talk:  # noqa: C901  the specification's cases, one after the other
         """From whoever has the slots: a piece for each server, redirections followed, a lost server's heir found."""
         replies: list[Reply] = [None] * len(commands)
         open_ = list(range(len(commands)))

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
-from weakref import WeakKeyDictionary
 
 import hiredis
 
@@ -47,15 +45,18 @@ class Stream(asyncio.Protocol):
         self._heard_s = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """It stands."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         transport.set_write_buffer_limits(high=MOST_UNSENT_BYTES)
         self._heard_s = self._loop.time()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """It fell."""
         self._fail(GoneError(f"Redis at {self.node} closed the connection{f': {exc}' if exc else ''}"))
 
     def data_received(self, data: bytes) -> None:
+        """Give replies to whoever is next."""
         self._heard_s = self._loop.time()
         waiting, gets = self._waiting, self._reader.gets
         try:
@@ -132,9 +133,7 @@ class Streams:
     def __init__(self, login_of: Callable[[Node], Login], tls: SSLContext | None) -> None:
         self._login_of = login_of
         self._tls = tls
-        self._of: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Node, Stream | asyncio.Task[Stream]]] = (
-            WeakKeyDictionary()
-        )
+        self._of: dict[asyncio.AbstractEventLoop, dict[Node, Stream | asyncio.Task[Stream]]] = {}
 
     async def exchange(self, asked: Ask, deadline_s: float) -> list[Reply]:
         """The replies to one piece, within `deadline_s`. Who is cancelled leaves nothing behind."""
@@ -166,7 +165,11 @@ class Streams:
 
     async def _connected(self, loop: asyncio.AbstractEventLoop, node: Node, deadline_s: float) -> Stream:
         """The loop's connection to `node`. One task opens it for all who want it, whoever of them is cancelled."""
-        known = self._of.setdefault(loop, {})
+        known = self._of.get(loop)
+        if known is None:
+            for other in [other for other in list(self._of) if other.is_closed()]:
+                self._of.pop(other, None)
+            known = self._of.setdefault(loop, {})
         held = known.get(node)
         if isinstance(held, Stream):
             if held.error is None:
@@ -214,12 +217,25 @@ class Streams:
                 raise stream.error
         return stream
 
-    async def close(self) -> None:
-        """Close the running loop's connections."""
-        for held in self._of.pop(asyncio.get_running_loop(), {}).values():
-            if isinstance(held, Stream):
-                held.close(WireError("the cache was closed"))
+    def close(self) -> None:
+        """Close every loop's connections, from whatever thread."""
+        of, self._of = self._of, {}
+        for loop, known in of.items():
+            try:
+                running = asyncio.get_running_loop() is loop
+            except RuntimeError:
+                running = False
+            if loop.is_closed():
+                continue
+            if running or not loop.is_running():
+                _close(known)
             else:
-                held.cancel()
-                with suppress(asyncio.CancelledError, WireError):
-                    await held
+                loop.call_soon_threadsafe(_close, known)
+
+
+def _close(known: dict[Node, Stream | asyncio.Task[Stream]]) -> None:
+    for held in known.values():
+        if isinstance(held, Stream):
+            held.close(WireError("the cache was closed"))
+        else:
+            held.cancel()

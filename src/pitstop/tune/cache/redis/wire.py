@@ -28,12 +28,12 @@ NOTHING: Final = object()  # the reader has no whole reply yet
 READ_BYTES: Final = 65_536
 MOST_BYTES: Final = 512 << 20  # of one reply: Redis' own limit of a string
 NAME: Final = ("CLIENT", "SETNAME", "pitstop-cache")
-UNAVAILABLE: Final = frozenset({"LOADING", "MASTERDOWN", "READONLY", "CLUSTERDOWN", "TRYAGAIN", "NOREPLICAS", "UNBLOCKED"})
+UNAVAILABLE: Final = frozenset({"LOADING", "MASTERDOWN", "READONLY", "CLUSTERDOWN", "TRYAGAIN", "NOREPLICAS"})
 """What a server says that cannot do it now; another one, or this one later, can."""
 
 ReplyError = hiredis.ReplyError
 PushNotification = hiredis.PushNotification
-pack: Callable[[Command], bytes] = hiredis.pack_command
+pack: Callable[[Command], bytes] = hiredis.pack_command  # type: ignore[assignment]  # its stub says a tuple of one
 
 
 class WireError(PitstopError, ConnectionError):

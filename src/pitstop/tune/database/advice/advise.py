@@ -34,11 +34,14 @@ def advise(
     been tried. Raises SettingError for a database that is neither PostgreSQL nor SQLite, and for an async engine.
     """
     if not hasattr(engine, "connect") or not hasattr(engine, "dialect") or hasattr(engine, "sync_engine"):
-        raise SettingError(f"advise() takes a SQLAlchemy Engine, not {type(engine).__name__}; make one with create_engine")
+        raise SettingError(
+            f"advise() takes a SQLAlchemy Engine, not {type(engine).__name__}; make one with create_engine"
+        )
     name = engine.dialect.name
     if name not in {"postgresql", "sqlite"}:
         raise SettingError(f"'{name}' is not advised upon; PostgreSQL and SQLite are")
-    database = engine.url._replace(username=None, password=None, query={}, drivername=name).render_as_string()
+    port = f":{engine.url.port}" if engine.url.port else ""
+    database = f"{name}://{engine.url.host or ''}{port}/{(engine.url.database or '').removeprefix('file:')}"
     with engine.connect() as connection:
         if name == "postgresql":
             advisor = _postgresql(connection, statements, timeout_s, unused_after_s, progress)
@@ -67,7 +70,7 @@ def _postgresql(
             advisor.indexes(stale, progress)
         else:
             advisor.refused.append(hypothetical.no_hypopg())
-        server.look_after(advisor, connection, unused_after_s)
+        server.look_after(advisor, connection, planner.in_use, unused_after_s)
     return advisor
 
 
@@ -82,7 +85,7 @@ def _sqlite(
     with Copied.of(connection, timeout_s) as planner:
         advisor = Advisor(planner, SQLITE)
         advisor.read(statements)
-        stale = advisor.stale()
-        advisor.indexes(stale, progress)
+        advisor.stale()
+        advisor.indexes(set(), progress)  # it samples by itself, whatever ANALYZE has seen
         advisor.suggestions += superfluous(planner)
     return advisor

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pitstop.model.errors import SettingError
 from pitstop.tune.database.advice import foreign as foreign_keys
 from pitstop.tune.database.advice import reading as kinds
-from pitstop.tune.database.advice.answer import ANALYZE, CREATE, Suggestion
+from pitstop.tune.database.advice.answer import ANALYZE, CREATE, Suggestion, size_text, without_values
 from pitstop.tune.database.advice.reading import read
 from pitstop.tune.database.advice.search import Asked
 from pitstop.tune.database.advice.weigh import WORTH, Statement, Weighed, proposed, weighed
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pitstop.tune.database.advice.shape import Index
     from pitstop.tune.database.advice.workload import Workload
 
-Progress = "Callable[[int, int], None]"
+_LOOK_UP = "rows are looked up instead of the whole table being read"
 LONGEST_NAME = 63  # PostgreSQL's; SQLite has no limit
 
 
@@ -52,8 +52,8 @@ class Advisor:
         for each in reading.conditions:
             if each.kind == kinds.INVERTED:
                 self.refused.append(
-                    f"{each.table} ({each.text}): only an inverted index (GIN) would serve '{reading.text[:60]}', and that "
-                    "cannot be tried without building it; try it on a copy of the database"
+                    f"{each.table} ({without_values(each.text)}): only an inverted index (GIN) would serve "
+                    f"'{reading.text[:60]}', and that cannot be tried without building it; try it on a copy of the database"
                 )
 
     def stale(self) -> set[str]:
@@ -94,12 +94,13 @@ class Advisor:
             ready.append(each)
         found = proposed(ready)
         kept, refused = weighed(self.planner, ready, list(found))
+        together = [look.index for look in kept]
         for look in kept:
-            self._create(look, ready)
+            self._create(look, ready, together)
         for look in refused:
             self.refused.append(_refusal(look))
         self._without_use(ready, found)
-        self._foreign(ready, [look.index for look in kept], stale)
+        self._foreign(ready, together, stale)
 
     def _without_use(self, ready: Sequence[Statement], found: dict[Index, list[Statement]]) -> None:
         """Says of large reads for which nothing was found that nothing was."""
@@ -112,7 +113,7 @@ class Advisor:
             if table.rows < self.planner.row_scale:
                 self.refused.append(f"{table.name}: {table.rows:,.0f} rows are read in no time without an index")
             elif each.asked.plan(()).cost > self.planner.scan_cost(table.name) * 0.5:
-                self.refused.append(f"{table.name}: no index would halve the cost of '{each.work.statement[:60]}'")
+                self.refused.append(f"{table.name}: no index would halve the cost of '{each.reading.text[:60]}'")
 
     def _foreign(self, ready: Sequence[Statement], suggested: Sequence[Index], stale: set[str]) -> None:
         for foreign, index in foreign_keys.uncovered(self.planner, suggested):
@@ -120,32 +121,36 @@ class Advisor:
                 continue
             look, deletes = foreign_keys.weigh_foreign(self.planner, ready, foreign, index)
             if deletes and look.worth:
-                reason = f"each delete of {foreign.parent} reads all of {foreign.table} to see that nothing points to it"
-                self._create(look, ready, f"{reason}: {deletes:,.0f} deletes")
+                reason = (
+                    f"each delete of {foreign.parent} reads all of {foreign.table} to see that nothing points to it"
+                )
+                self._create(look, ready, suggested, f"{reason}: {deletes:,.0f} deletes")
             else:
                 self.refused.append(foreign_keys.refusal(look, foreign, deletes))
 
-    def _create(self, look: Weighed, ready: Sequence[Statement], reason: str = "") -> None:
+    def _create(self, look: Weighed, ready: Sequence[Statement], together: Sequence[Index], reason: str = "") -> None:
+        """`together`: all indexes that are suggested, for each statement may need more than one."""
         planner, index = self.planner, look.index
         name = self._name(index)
-        table = planner.catalog.tables[index.table]
-        with_it = sum(each.asked.plan((index,)).cost * each.work.calls for each in look.statements)
         before = sum(each.asked.plan(()).cost * each.work.calls for each in look.statements)
-        ratio = before / with_it if with_it and not reason else None
+        after = sum(each.asked.plan(together).cost * each.work.calls for each in look.statements)
+        ratio = before / after if after and not reason else None
         seconds = sum(each.work.total_s for each in look.statements)
+        of_time = f"; they took {seconds:,.1f} s" if seconds else ""
         writes = sum(each.work.calls for each in ready if each.reading.writes == index.table)
-        of_time = f", of {seconds:,.1f} s that they took" if seconds else ""
-        gain = f"{_several(len(look.statements))} at 1/{ratio:,.0f} of the cost{of_time}" if ratio else (
-            "a look-up instead of reading the whole table")  # fmt: skip
-        percent = 100 * look.paid / look.saved if look.saved else 0.0
-        size = planner.nbytes(index)
+        paid = (
+            f"what writes pay is {look.paid / look.saved:.1%} of what reads gain"
+            if writes
+            else "no writes were recorded"
+        )
+        rows = planner.catalog.tables[index.table].rows
         self.suggestions.append(
             Suggestion(
                 kind=CREATE,
                 table=index.table,
-                reason=reason or f"{_several(len(look.statements))} read much of {table.rows:,.0f} rows for few",
-                gain=gain,
-                cost=f"about {size / 1e6:,.1f} MB; {writes:,.0f} writes pay {percent:.1g} % of what is gained",
+                reason=reason or f"{_several(len(look.statements))} much of {rows:,.0f} rows for few",
+                gain=f"the plan costs 1/{ratio:,.0f} of what it does now{of_time}" if ratio else _LOOK_UP,
+                cost=f"about {size_text(planner.nbytes(index))}; {paid}",
                 sql=planner.create_sql(index, name),
                 undo=planner.drop_sql(name, index.table),
                 statements=tuple(each.work.statement for each in look.statements),
@@ -168,11 +173,11 @@ class Advisor:
 
 
 def _refusal(look: Weighed) -> str:
-    what = f"{look.index.table} {look.index.definition}"
+    what = f"{look.index.table} {without_values(look.index.definition)}"
     if look.saved < WORTH * look.paid:
         return f"{what}: writes would pay {look.paid:,.0f} for {look.saved:,.0f} that reads gain (in units of cost)"
     return f"{what}: the few calls that were recorded gain less than creating it costs"
 
 
 def _several(number: int) -> str:
-    return "1 statement" if number == 1 else f"{number} statements"
+    return "a statement reads" if number == 1 else f"{number} statements read"

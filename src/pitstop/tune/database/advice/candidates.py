@@ -10,7 +10,7 @@ from pitstop.tune.database.advice.reading import common
 from pitstop.tune.database.advice.shape import Index, Key
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from pitstop.tune.database.advice.planner import Planner
     from pitstop.tune.database.advice.reading import Condition, Reading
@@ -19,7 +19,8 @@ MOST_KEYS = 6  # of one table in one statement: 30 pairs, 40 ms
 MOST_BESIDE = 4  # columns beside the keys: more is a copy of the table
 WIDEST_BESIDE_BYTES = 64
 _LOOKED_UP = frozenset({kinds.EQUAL, kinds.NULL, kinds.FLAG})
-_CHOSEN = frozenset({kinds.EQUAL, kinds.NULL, kinds.NOT_NULL, kinds.FLAG, kinds.PREFIX})
+_CHOSEN = frozenset({kinds.EQUAL, kinds.NULL, kinds.NOT_NULL, kinds.FLAG})
+FEW_VALUES = 10  # of a column, so that one of them may choose an index's rows: a state, a kind; not a customer
 
 
 class Keys(NamedTuple):
@@ -38,7 +39,7 @@ class Keys(NamedTuple):
 
     def pairs(self) -> list[Index]:
         """What is equal first: behind a range or an order nothing more is looked up."""
-        wanted = [*permutations(self.equal, 2)]
+        wanted: list[tuple[Key, ...]] = [*permutations(self.equal, 2)]
         for first in self.equal:
             wanted += [(first, key) for key in self.ranges]
             wanted += [(first, *order) for order in self.orders]
@@ -65,7 +66,9 @@ def keys_of(reading: Reading, alias: str, planner: Planner) -> Keys:
         for each in planner.catalog.of(table)
         if each.unique and len(each.index.keys) == 1 and not each.index.where
     }
-    own = [each for each in reading.conditions if each.alias == alias and (not each.column or each.column not in unique)]
+    own = [
+        each for each in reading.conditions if each.alias == alias and (not each.column or each.column not in unique)
+    ]
     alone = [each for each in own if not each.group]
     equal = _keys(each for each in alone if each.kind in _LOOKED_UP)
     ranges = _keys(each for each in alone if each.kind == kinds.RANGE)
@@ -76,12 +79,12 @@ def keys_of(reading: Reading, alias: str, planner: Planner) -> Keys:
         equal=equal[:MOST_KEYS],
         ranges=tuple(key for key in ranges if key not in equal)[:MOST_KEYS],
         orders=_orders(reading, alias),
-        either=tuple(found for group in sorted(groups) if (found := _either(reading, alias, group, planner))),
+        either=tuple(found for group in sorted(groups) if (found := _either(reading, alias, group))),
     )
 
 
-def _keys(conditions: object) -> tuple[Key, ...]:
-    return tuple(dict.fromkeys(Key(each.text, each.column) for each in conditions))  # type: ignore[attr-defined]  # a generator of conditions
+def _keys(conditions: Iterable[Condition]) -> tuple[Key, ...]:
+    return tuple(dict.fromkeys(Key(each.text, each.column) for each in conditions))
 
 
 def _prefix(condition: Condition, planner: Planner) -> Key:
@@ -102,7 +105,7 @@ def _orders(reading: Reading, alias: str) -> tuple[tuple[Key, ...], ...]:
     return (keys,) if len(keys) == 1 else (keys[:1], keys)
 
 
-def _either(reading: Reading, alias: str, group: int, planner: Planner) -> tuple[Index, ...]:
+def _either(reading: Reading, alias: str, group: int) -> tuple[Index, ...]:
     """An index for each arm; none when an arm cannot be looked up, for then the table is read anyway."""
     arms: dict[int, list[Condition]] = {}
     members = [each for each in reading.conditions if each.group == group]
@@ -117,11 +120,13 @@ def _either(reading: Reading, alias: str, group: int, planner: Planner) -> tuple
     return tuple(_indexes(reading.sources[alias], wanted))
 
 
-def partials(reading: Reading, alias: str, bases: Sequence[Index]) -> list[Index]:
+def partials(reading: Reading, alias: str, bases: Sequence[Index], planner: Planner) -> list[Index]:
     """`bases` of only the rows that a condition of the statement itself leaves."""
     found: dict[Index, None] = {}
     for each in reading.conditions:
         if each.alias != alias or each.group or each.joined or not each.sql or each.kind not in _CHOSEN:
+            continue
+        if each.kind == kinds.EQUAL and not (each.column and planner.distinct(each.table, each.column) <= FEW_VALUES):
             continue
         rests = dict.fromkeys(tuple(key for key in base.keys if key.text != each.text) for base in bases)
         for keys in [rest for rest in rests if rest] or [(Key(each.text, each.column),)]:
@@ -137,7 +142,7 @@ def covering(reading: Reading, alias: str, base: Index, planner: Planner) -> Ind
         return None
     if reading.kind != kinds.SELECT or any(not key.column for key in base.keys):
         return None
-    beside = sorted(used - {key.column for key in base.keys}, key=list(table.columns).index)
+    beside = sorted(used - {key.column for key in base.keys} - table.held, key=list(table.columns).index)
     if not beside or len(beside) > MOST_BESIDE or common(table, set(beside)) > WIDEST_BESIDE_BYTES:
         return None
     names = tuple(table.columns[name].sql for name in beside)

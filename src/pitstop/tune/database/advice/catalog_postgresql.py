@@ -31,7 +31,8 @@ SELECT a.attrelid, a.attname, quote_ident(a.attname), format_type(a.atttypid, a.
        CASE WHEN l.collname = 'default' THEN (SELECT datcollate FROM pg_database WHERE datname = current_database())
             ELSE coalesce(l.collname, '') END
 FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-LEFT JOIN pg_stats s ON s.schemaname = n.nspname AND s.tablename = c.relname AND s.attname = a.attname AND NOT s.inherited
+LEFT JOIN pg_stats s ON s.schemaname = n.nspname AND s.tablename = c.relname AND s.attname = a.attname
+  AND NOT s.inherited
 LEFT JOIN pg_collation l ON l.oid = a.attcollation
 WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'm')
   AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_%'
@@ -44,7 +45,8 @@ SELECT i.indrelid, quote_ident(x.relname), i.indisunique, i.indisvalid, m.amname
        i.indnkeyatts,
        ARRAY(SELECT pg_get_indexdef(i.indexrelid, k, true) FROM generate_series(1, i.indnatts) k ORDER BY k),
        ARRAY(SELECT coalesce(a.attname, '') FROM unnest(i.indkey::int[]) WITH ORDINALITY u(attnum, place)
-             LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = u.attnum AND u.attnum > 0 ORDER BY place),
+             LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = u.attnum AND u.attnum > 0
+             ORDER BY place),
        ARRAY(SELECT CASE WHEN o.opcdefault THEN '' ELSE o.opcname END FROM unnest(i.indclass::oid[]) WITH ORDINALITY
              u(opc, place) JOIN pg_opclass o ON o.oid = u.opc ORDER BY place),
        i.indoption::int[],
@@ -112,7 +114,9 @@ def _table(row: Any) -> Table:
 
 
 def _index(row: Any, table: str, catalog: Catalog) -> Existing:
-    _, name, unique, valid, method, size, scans, definition, where, number, texts, columns, classes, options, bound = row
+    _, name, unique, valid, method, size, scans, definition, where, number, texts, columns, classes, options, bound = (
+        row
+    )
     known = catalog.tables[table].columns
     keys = []
     for text, column, opclass, option in zip(texts[:number], columns, classes, options, strict=False):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pitstop.tune.database.advice.answer import DROP, Suggestion
+from pitstop.tune.database.advice.answer import DROP, Suggestion, size_text, without_values
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -35,22 +35,24 @@ def _replaces(other: Existing, each: Existing) -> bool:
     if other.name == each.name or each.bound or other.method != each.method or other.index.where != each.index.where:
         return False
     if other.index.keys == each.index.keys and set(other.index.include) == set(each.index.include):
-        if each.unique and not other.unique:
-            return False
-        if (other.bound, other.unique, other.scans or 0) == (each.bound, each.unique, each.scans or 0):
-            return other.name < each.name  # one of two that are alike in all
-        return (other.bound, other.unique, other.scans or 0) > (each.bound, each.unique, each.scans or 0)
+        ranks = [(one.bound, one.unique, one.scans or 0) for one in (other, each)]
+        better = ranks[0] > ranks[1] if ranks[0] != ranks[1] else other.name < each.name
+        return better and (other.unique or not each.unique)
+    return _begins(other, each) and (not each.nbytes or other.nbytes <= MOST_LARGER * each.nbytes)
+
+
+def _begins(other: Existing, each: Existing) -> bool:
+    """Whether `other` begins with `each`, which keeps nobody from writing a value twice."""
     if each.unique or each.method != "btree" or not other.index.begins_with(each.index):
         return False
-    if len(each.index.keys) > 1 and other.index.keys[: len(each.index.keys)] != each.index.keys:
-        return False  # directions matter as soon as there are two
-    return not each.nbytes or other.nbytes <= MOST_LARGER * each.nbytes
+    length = len(each.index.keys)
+    return length == 1 or other.index.keys[:length] == each.index.keys  # directions matter as soon as there are two
 
 
 def _why(better: Existing, each: Existing) -> str:
     if better.index.keys == each.index.keys:
         return f"{better.name} is the same index"
-    return f"{better.name} {better.index.definition} begins with it"
+    return f"{better.name} {without_values(better.index.definition)} begins with it"
 
 
 def unused(planner: Planner, used: Collection[str], counted_s: float, after_s: float) -> Iterator[Suggestion]:
@@ -70,12 +72,13 @@ def unused(planner: Planner, used: Collection[str], counted_s: float, after_s: f
                 continue
             if any({key.column for key in each.index.keys[: len(columns)]} == columns for columns in needed):
                 continue
-            why = f"nobody has read it in {counted_s / 86_400:.0f} days, while {table.name} was read {table.scans:,} times"
+            days = f"{counted_s / 86_400:.0f} days"
+            why = f"nobody has read it in {days}, while {table.name} was read {table.scans:,} times"
             yield _drop(planner, table, each, why)
 
 
 def _drop(planner: Planner, table: Table, each: Existing, why: str) -> Suggestion:
-    size = f"{each.nbytes / 1e6:,.1f} MB less, and " if each.nbytes else ""
+    size = f"{size_text(each.nbytes)} less, and " if each.nbytes else ""
     return Suggestion(
         kind=DROP,
         table=table.name,

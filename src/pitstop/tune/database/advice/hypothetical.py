@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.exc import DBAPIError
@@ -31,6 +31,15 @@ RANDOM_PAGE = 4.0  # random_page_cost as it is by default: runtime-config-query 
 _CPU_TUPLE, _CPU_OPERATOR = 0.01, 0.0025  # the same page
 _PAGE_BYTES = 8192
 _TEXTS = ("text", "character varying", "character", "citext", "name")
+_REASONS = {  # errcodes-appendix in the manual
+    "42P01": "a table is not in this database",
+    "42703": "a column is not in this database",
+    "42P18": "it leaves open of which type a parameter is",
+    "42883": "a function or operator is not in this database",
+    "42601": "it is no statement of this server's",
+    "42501": "this user may not read what it reads",
+    "57014": "planning it took too long",
+}
 _NO_HYPOPG = (
     "indexes cannot be tried: HypoPG is not on this server. Debian: apt-get install postgresql-15-hypopg; "
     "managed servers: CREATE EXTENSION hypopg as an administrator"
@@ -54,6 +63,7 @@ class Hypothetical:
         self._size = f"{schema}.hypopg_relation_size"
         self._sizes: dict[Index, int] = {}
         self._refused: set[Index] = set()
+        self.in_use: set[str] = set()  # existing indexes in plans of statements as things are
 
     def plan(self, reading: Reading, rows: float | None, indexes: Iterable[Index]) -> Planned:
         """See `Planner.plan`. An index that PostgreSQL refuses is one that is never used."""
@@ -74,9 +84,17 @@ class Hypothetical:
                 run(self.connection, "DEALLOCATE pitstop_advice")
         except DBAPIError as error:
             run(self.connection, "DEALLOCATE ALL")
-            raise SettingError(f"'{reading.text[:60]}' cannot be planned: {first_line(error)}") from error
+            code = getattr(error.orig, "sqlstate", "") or getattr(
+                error.orig, "pgcode", ""
+            )  # what it says may quote a value
+            raise SettingError(
+                f"'{reading.text[:60]}' cannot be planned: {_REASONS.get(code, f'error {code}')}"
+            ) from error
         root = (json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"]
-        used = frozenset(names[name] for name in _index_names(root) if name in names)
+        seen = set(_index_names(root))
+        if not names:
+            self.in_use |= seen
+        used = frozenset(names[name] for name in seen if name in names)
         return Planned(float(root["Total Cost"]), used)
 
     def _made(self, index: Index) -> tuple[int, str] | None:
@@ -96,7 +114,7 @@ class Hypothetical:
 
     def _known(self, reading: Reading, rows: float | None) -> dict[int, str]:
         """What stands for parameters that a generic plan would guess worse."""
-        known = {number: "0" for number in reading.offsets}
+        known = dict.fromkeys(reading.offsets, "0")
         known |= {number: str(max(1, round(rows or ROWS_ASSUMED))) for number in reading.limits}
         return known | self._borders(reading, rows)
 
@@ -150,6 +168,10 @@ class Hypothetical:
         known = self.catalog.tables[table]
         return known.nbytes / _PAGE_BYTES + known.rows * (_CPU_TUPLE + _CPU_OPERATOR)
 
+    def distinct(self, table: str, column: str) -> float:
+        """See `Planner.distinct`."""
+        return self.catalog.tables[table].columns[column].distinct or math.inf
+
     def prefix_key(self, condition: Condition) -> Key | None:
         """The operator class that LIKE needs wherever the collation is not C: indexes-opclass in the manual."""
         column = self.catalog.tables[condition.table].columns.get(condition.column)
@@ -198,6 +220,8 @@ def opened(connection: Connection, timeout_ms: int) -> Iterator[str]:
         run(connection, "SET LOCAL jit = off")
         yield schema
     finally:
+        with suppress(DBAPIError):  # behind a pooler the server's side lives on
+            run(connection, f"SELECT {schema}.hypopg_reset()" if schema else "SELECT 1")
         connection.rollback()
         connection.invalidate()
 
@@ -224,11 +248,6 @@ def run(connection: Connection, text: str) -> Any:
 def literal(text: str) -> str:
     """As a string of SQL, where standard_conforming_strings is on."""
     return "'" + text.replace("'", "''") + "'"
-
-
-def first_line(error: DBAPIError) -> str:
-    """What the server said."""
-    return str(error.orig).strip().splitlines()[0]
 
 
 def _index_names(node: dict[str, Any]) -> Iterator[str]:

@@ -29,7 +29,7 @@ class Planner(Protocol):
     worth_longer: float  # what a second key or a column beside the keys must save of one call, besides halving it
 
     def plan(self, reading: Reading, rows: float | None, indexes: Iterable[Index]) -> Planned:
-        """`reading` with `indexes`; `rows` that a call returned, where that is known. Raises SettingError if it cannot."""
+        """`reading` with `indexes`; `rows` that a call returned, where known. Raises SettingError if it cannot."""
         ...
 
     def nbytes(self, index: Index) -> int:
@@ -42,6 +42,10 @@ class Planner(Protocol):
 
     def scan_cost(self, table: str) -> float:
         """Of reading all of `table`."""
+        ...
+
+    def distinct(self, table: str, column: str) -> float:
+        """How many different values `column` has; infinite where nobody knows."""
         ...
 
     def prefix_key(self, condition: Condition) -> Key | None:

@@ -9,13 +9,22 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from pitstop.model.errors import SettingError
-from pitstop.tune.database.advice.template import POSTGRESQL, Template
+from pitstop.record.statements import normalized
+from pitstop.tune.database.advice.template import POSTGRESQL, Template, shortened
 
 if TYPE_CHECKING:
     from pitstop.record.lexing import Dialect
     from pitstop.tune.database.advice.shape import Catalog, Table
 
-EQUAL, RANGE, PREFIX, NULL, NOT_NULL, FLAG, INVERTED = "equal", "range", "prefix", "null", "not null", "flag", "inverted"
+EQUAL, RANGE, PREFIX, NULL, NOT_NULL, FLAG, INVERTED = (
+    "equal",
+    "range",
+    "prefix",
+    "null",
+    "not null",
+    "flag",
+    "inverted",
+)
 SELECT, INSERT, UPDATE, DELETE = "select", "insert", "update", "delete"
 
 
@@ -52,9 +61,10 @@ class Order(NamedTuple):
 
 @dataclass(slots=True)
 class Reading:
-    """A statement, read. `uses` has the columns it touches of each alias, None for all of them.
+    """A statement, read. `text` is its pattern, which may be shown anywhere.
 
-    `writes` is the table it changes, and `sets` the columns an UPDATE sets.
+    `uses` has the columns it touches of each alias, None for all of them; `writes` is the table it changes, and `sets`
+    the columns an UPDATE sets. `limits` and `offsets` are numbers of parameters.
     """
 
     text: str
@@ -83,7 +93,7 @@ def read(text: str, dialect: Dialect, catalog: Catalog) -> Reading:
     from pitstop.tune.database.advice.walk import Walk  # noqa: PLC0415  it needs sqlglot
 
     template = Template.of(text, dialect)
-    reading = Reading(text, template)
+    reading = Reading(normalized(text, dialect), template)
     Walk(reading, catalog, "postgres" if dialect is POSTGRESQL else "sqlite").run(parsed(template, dialect))
     return reading
 
@@ -94,14 +104,17 @@ def parsed(template: Template, dialect: Dialect) -> object:
         import sqlglot  # noqa: PLC0415  slow to import, and only advice needs it
         from sqlglot.errors import SqlglotError  # noqa: PLC0415
     except ImportError as error:
-        raise SettingError("advice reads statements with sqlglot, which is not installed: pip install sqlglot") from error
+        raise SettingError(
+            "advice reads statements with sqlglot, which is not installed: pip install sqlglot"
+        ) from error
     text = template.render(lambda number: f":p{number}")
+    shown = shortened(text, dialect)
     try:
         trees = sqlglot.parse(text, read="postgres" if dialect is POSTGRESQL else "sqlite")
     except (SqlglotError, RecursionError) as error:
-        raise SettingError(f"'{text[:60]}' cannot be read: {str(error).splitlines()[0]}") from error
+        raise SettingError(f"'{shown}' cannot be read: sqlglot knows no such {dialect.name} statement") from error
     if len(trees) != 1 or trees[0] is None:
-        raise SettingError(f"'{text[:60]}' is not one statement; give one at a time")
+        raise SettingError(f"'{shown}' is not one statement; give one at a time")
     return trees[0]
 
 

@@ -8,17 +8,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from pitstop.tune.database.advice.candidates import covering, keys_of, partials
-from pitstop.tune.database.advice.planner import Planned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from pitstop.tune.database.advice.candidates import Keys
-    from pitstop.tune.database.advice.planner import Planner
+    from pitstop.tune.database.advice.planner import Planned, Planner
     from pitstop.tune.database.advice.reading import Reading
     from pitstop.tune.database.advice.shape import Index
 
-HALF = 0.5  # an index is worth it only if the plan costs half: estimates err by less than that where statistics are fresh
+HALF = (
+    0.5  # an index is worth it only if the plan costs half: estimates err by less than that where statistics are fresh
+)
 MOST_ROUNDS = 3  # indexes that one statement may ask for, one after the other: joins of more tables gain little
 SMALLER = 0.5  # a partial index must be at most this large beside the whole one
 AS_GOOD = 1.1  # … and cost at most this much more
@@ -83,7 +84,7 @@ def _best(asked: Asked, alias: str, chosen: tuple[Index, ...], base: float) -> _
     best = single if single.cost <= base * HALF else None
     best = _longer(least, asked.planner, keys, single, best, base)
     bases = dict.fromkeys([*(best.indexes if best and len(best.indexes) == 1 else ()), *singles, *keys.pairs()])
-    partial = least([(each,) for each in partials(asked.reading, alias, list(bases))])
+    partial = least([(each,) for each in partials(asked.reading, alias, list(bases), asked.planner)])
     if partial.indexes and _worth(asked.planner, partial, best, base):
         best = partial
     start = best.indexes if best else single.indexes
@@ -105,16 +106,20 @@ def _longer(
 ) -> _Option | None:
     """`best`, or two keys, or three, as long as each halves again what the best shorter one costs."""
     pair = least([(each,) for each in keys.pairs()])
-    if len(single.indexes) > 1 or not _halves(planner, pair, best or _Option(min(base, single.cost), ()), base):
+    if len(single.indexes) > 1:
+        return best
+    if not _halves(planner, pair, best or _Option(min(base, single.cost), ()), base) and not (
+        best is not None and best.indexes[0].keys in keys.orders and pair.cost <= best.cost * HALF
+    ):  # what follows an order until a filter lets enough through takes long where both are correlated
         return best
     triple = least([(each,) for each in keys.longer(pair.indexes[0])])
     return triple if _halves(planner, triple, pair, base) else pair
 
 
 def _halves(planner: Planner, longer: _Option, best: _Option | None, base: float) -> bool:
-    if best is None:
-        return longer.cost <= base * HALF
-    return longer.cost <= min(base, best.cost) * HALF and longer.cost <= best.cost - planner.worth_longer
+    """Whether a key or column more is worth it: it halves the cost again, and saves pages and not only a few rows."""
+    before = base if best is None else min(base, best.cost)
+    return longer.cost <= before * HALF and longer.cost <= before - planner.worth_longer
 
 
 def _worth(planner: Planner, partial: _Option, best: _Option | None, base: float) -> bool:

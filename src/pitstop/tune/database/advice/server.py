@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pitstop.tune.database.advice.answer import DROP, REINDEX, VACUUM, Suggestion
+from pitstop.tune.database.advice.answer import DROP, REINDEX, VACUUM, Suggestion, size_text
 from pitstop.tune.database.advice.health import superfluous, unused
 from pitstop.tune.database.advice.hypothetical import run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from sqlalchemy.engine import Connection
 
@@ -29,16 +29,13 @@ FROM pg_stat_database WHERE datname = current_database()
 """
 
 
-def look_after(advisor: Advisor, connection: Connection, unused_after_s: float) -> None:
-    """Adds what is found to the advisor's suggestions."""
+def look_after(advisor: Advisor, connection: Connection, used: Collection[str], unused_after_s: float) -> None:
+    """Adds what is found to the advisor's suggestions; `used` are indexes that recorded statements are planned with."""
     planner = advisor.planner
     counted_s = float(run(connection, _COUNTING).scalar() or 0.0)
     found = list(superfluous(planner))
     gone = {each.name for each in found}
-    used: set[str] = set()
-    for each in unused(planner, used, counted_s, unused_after_s):
-        if each.name not in gone:
-            found.append(each)
+    found += [each for each in unused(planner, used, counted_s, unused_after_s) if each.name not in gone]
     found += _left_behind(advisor)
     found += _bloated_indexes(planner.catalog, {each.name for each in found})
     found += _dead_rows(planner.catalog)
@@ -53,7 +50,7 @@ def _left_behind(advisor: Advisor) -> Iterator[Suggestion]:
                 kind=DROP,
                 table=each.index.table,
                 reason="it is invalid: creating it failed halfway, so it is written but never read",
-                gain=f"{each.nbytes / 1e6:,.1f} MB less, and each write keeps one index less",
+                gain=f"{size_text(each.nbytes)} less, and each write keeps one index less",
                 cost="none",
                 sql=advisor.planner.drop_sql(each.name, each.index.table),
                 undo=each.definition,
@@ -78,8 +75,8 @@ def _bloated_indexes(catalog: Catalog, gone: set[str]) -> Iterator[Suggestion]:
             yield Suggestion(
                 kind=REINDEX,
                 table=each.index.table,
-                reason=f"{each.name} takes {each.nbytes / 1e6:,.1f} MB, its entries need {needed / 1e6:,.1f} MB",
-                gain=f"about {(each.nbytes - needed) / 1e6:,.1f} MB less to keep in memory",
+                reason=f"{each.name} takes {size_text(each.nbytes)}, its entries need {size_text(needed)}",
+                gain=f"about {size_text(each.nbytes - needed)} less to keep in memory",
                 cost="the table is read twice; nobody waits",
                 sql=f"REINDEX INDEX CONCURRENTLY {each.name}",
                 undo="",

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Key(NamedTuple):
-    """What an index is ordered by. `column` is empty for an expression; `suffix`: DESC, an operator class, a collation."""
+    """What an index is ordered by. `column` is empty for an expression; `suffix`: DESC, operator class, collation."""
 
     text: str
     column: str = ""
@@ -60,7 +60,8 @@ class Index:
         return set(other.include) <= held
 
 
-class Existing(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Existing:
     """An index that is there. `bound`: a constraint or something else rests on it, so it cannot go.
 
     `method` is btree wherever nothing else is said; `scans` None where nobody counts them.
@@ -99,7 +100,7 @@ class Column(NamedTuple):
 
 @dataclass(slots=True)
 class Table:
-    """A table under the name that statements call it by. `stale` says what is wrong with its statistics, if anything."""
+    """A table under the name that statements call it by. `stale` says what is wrong with its statistics, if it is."""
 
     name: str
     rows: float
@@ -110,6 +111,7 @@ class Table:
     dead: float = 0.0
     scans: int | None = None  # of the table and all its indexes
     partitioned: bool = False
+    held: frozenset[str] = frozenset()  # columns that every index holds anyway
     deleted: int = 0  # rows, as the server has counted since its statistics were reset
     updated: int = 0
 

@@ -1,4 +1,4 @@
-"""A statement's text with places for its parameters, whatever style they were written in: ``?``, ``$1``, ``%(a)s``, ``:a``."""
+"""A statement's text with places for its parameters, however they were written: ``?``, ``$1``, ``%(a)s``, ``:a``."""
 
 from __future__ import annotations
 
@@ -7,17 +7,24 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pitstop.model.errors import SettingError
 from pitstop.record.lexing import COMMENT_EDGE, PLAIN, TOKEN
-from pitstop.record.statements import POSTGRESQL, SQLITE
+from pitstop.record.statements import POSTGRESQL, SQLITE, normalized
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pitstop.record.lexing import Dialect
 
-__all__ = ["POSTGRESQL", "SQLITE", "Template"]
+__all__ = ["POSTGRESQL", "SQLITE", "Template", "shortened"]
 
 CUT = "…"  # what a pattern ends with that is longer than is recorded
+_SHOWN = 60
 _TYPED = re.compile(r"(?i)\b(date|timestamptz|timestamp|time|interval)\s*\Z")  # date '2026-01-01' is recorded as date?
+
+
+def shortened(text: str, dialect: Dialect) -> str:
+    """The beginning of the pattern of `text`, for messages: no value of the host's."""
+    pattern = normalized(text, dialect)
+    return pattern if len(pattern) <= _SHOWN else f"{pattern[:_SHOWN]}…"
 
 
 class Template(NamedTuple):
@@ -53,7 +60,7 @@ class Template(NamedTuple):
 def _parameters(text: str, dialect: Dialect) -> list[tuple[int, int]]:
     """Where parameters stand in `text`."""
     if CUT in text:
-        raise SettingError(f"'{text[:40]}…' is cut off; give the whole statement with --statement")
+        raise SettingError(f"'{shortened(text, dialect)}' is cut off; give the whole statement with --statement")
     found: list[tuple[int, int]] = []
     position = 0
     while (token := TOKEN.match(text, position)) is not None:
@@ -63,11 +70,11 @@ def _parameters(text: str, dialect: Dialect) -> list[tuple[int, int]]:
         if kind in {"quote", "dollar"}:
             position = _quote_end(text, word, position, dialect)
         elif kind == "slash":
-            position = _comment_end(text, position)
+            position = _comment_end(text, position, dialect)
         elif kind == "dash":
             position = text.find("\n", position) % (len(text) + 1)
         elif word == ";" and text[position:].strip(" \t\r\n;"):
-            raise SettingError(f"'{text[:40]}…' is more than one statement; give one at a time")
+            raise SettingError(f"'{shortened(text, dialect)}' is more than one statement; give one at a time")
         elif kind == "named" or (kind == "const" and word[0] in "?$%"):
             found.append((start, position))
     return found
@@ -82,13 +89,13 @@ def _quote_end(text: str, word: str, after: int, dialect: Dialect) -> int:
             return end + len(word)
     elif (closed := PLAIN[word].match(text, after)) is not None:
         return closed.end()
-    raise SettingError(f"'{text[:40]}…' has a quote without an end")
+    raise SettingError(f"'{shortened(text, dialect)}' has a quote without an end")
 
 
-def _comment_end(text: str, after: int) -> int:
+def _comment_end(text: str, after: int, dialect: Dialect) -> int:
     depth = 1
     for edge in COMMENT_EDGE.finditer(text, after):
         depth += 1 if edge[0] == "/*" else -1
         if not depth:
             return edge.end()
-    raise SettingError(f"'{text[:40]}…' has a comment without an end")
+    raise SettingError(f"'{shortened(text, dialect)}' has a comment without an end")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from pitstop.tune.database.advice import reading as kinds
@@ -26,7 +27,8 @@ class Statement(NamedTuple):
     asked: Asked
 
 
-class Weighed(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Weighed:
     """An index with its costs over the workload, in the planner's unit."""
 
     index: Index
@@ -65,7 +67,8 @@ def weighed(
     planner: Planner, statements: Sequence[Statement], indexes: Sequence[Index]
 ) -> tuple[list[Weighed], list[Weighed]]:
     """Those worth having, and those not: each is judged by what is lost without it while the others are there."""
-    kept, refused = list(indexes), []
+    kept = list(indexes)
+    refused: list[Weighed] = []
     while True:
         looks = [_weigh(planner, statements, kept, index) for index in kept]
         poor = [look for look in looks if not look.worth]

@@ -1,0 +1,379 @@
+"""Real runs, in threads, on a loop and mixed: results, failures, deadlines, cancellation, contexts."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from contextvars import ContextVar
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pitstop.model import TaskError
+from pitstop.tune.waves import Task, Waves, WavesResult
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PATIENCE_S = 20.0  # for what must happen, on a machine however busy
+
+Runner = Any
+
+
+def run_sync(waves: Waves, tasks: list[Task], **more: Any) -> WavesResult:
+    return waves.run(tasks, **more)
+
+
+def run_async(waves: Waves, tasks: list[Task], **more: Any) -> WavesResult:
+    return asyncio.run(waves.arun(tasks, **more))
+
+
+both = pytest.mark.parametrize("run", [run_sync, run_async])
+
+
+async def anumber(value: int = 1) -> int:
+    await asyncio.sleep(0)
+    return value
+
+
+def number(value: int = 1) -> int:
+    return value
+
+
+def failing() -> None:
+    raise ValueError("no such customer")
+
+
+async def afailing() -> None:
+    raise ValueError("no such customer")
+
+
+@both
+@pytest.mark.parametrize("one", [number, anumber, lambda: anumber(1)])
+def test_results_go_to_parameters_of_their_name_from_plain_and_async_tasks_alike(run: Runner, one: Any) -> None:
+    result = run(
+        Waves(),
+        [
+            Task("sum", lambda first, second: first + second, needs=["first", "second"]),
+            Task("first", one),
+            Task("second", partial(number, 2)),
+            Task("all of them", lambda **results: results, needs=["sum", "first"]),
+            Task("renamed", lambda total: -total, needs={"total": "sum"}),
+            Task("after", lambda: "ordered only", needs=["renamed"], inline=True),
+        ],
+    )
+    assert dict(result) == {
+        "sum": 3, "first": 1, "second": 2, "all of them": {"sum": 3, "first": 1}, "renamed": -3,
+        "after": "ordered only",
+    }  # fmt: skip
+    assert result.ok
+    assert [result.tasks[name].wave for name in result] == [2, 1, 1, 3, 3, 4]
+    assert result.critical_path[-1] in {"after", "all of them"}
+    result.raise_for_failure()
+
+
+@both
+def test_nothing_to_do_is_done_at_once(run: Runner) -> None:
+    result = run(Waves(), [])
+    assert (len(result), result.ok, result.speed_up, result.critical_path) == (0, True, 1.0, ())
+    assert "0 tasks" in str(result)
+
+
+@both
+@pytest.mark.parametrize("fails", [failing, afailing])
+def test_one_failure_is_contained_and_raised_where_its_result_is_asked_for(run: Runner, fails: Any) -> None:
+    result = run(
+        Waves(),
+        [
+            Task("bad", fails),
+            Task("child", lambda bad: bad, needs=["bad"]),
+            Task("grandchild", lambda child: child, needs=["child"]),
+            Task("soft", fails, on_failure="contain", default=[]),
+            Task("fed", lambda soft: soft, needs=["soft"]),
+            Task("other", number),
+        ],
+    )
+    outcomes = {name: task.outcome for name, task in result.tasks.items()}
+    assert outcomes == {
+        "bad": "failed", "child": "skipped", "grandchild": "skipped", "soft": "failed", "fed": "ok", "other": "ok",
+    }  # fmt: skip
+    assert (result["other"], result["fed"], result["soft"]) == (1, [], [])
+    with pytest.raises(TaskError, match="'bad' has no result: failed, ValueError: no such customer") as raised:
+        result["bad"]
+    assert isinstance(raised.value.__cause__, ValueError)
+    with pytest.raises(TaskError, match="'grandchild' has no result: it was skipped, because 'bad' has none"):
+        result["grandchild"]
+    assert [task.name for task in result.failed] == ["bad", "soft"]
+    with pytest.raises(ValueError, match="no such customer"):
+        result.raise_for_failure()
+    assert "skipped: no 'bad'" in str(result)
+
+
+@both
+def test_several_failures_are_raised_together(run: Runner) -> None:
+    result = run(Waves(name="checkout"), [Task("a", failing), Task("b", afailing)])
+    with pytest.raises(BaseExceptionGroup, match="2 tasks of 'checkout' failed") as group:
+        result.raise_for_failure()
+    assert len(group.value.exceptions) == 2
+
+
+def test_a_failure_that_cancels_ends_what_runs_and_starts_nothing_more() -> None:
+    cleaned = []
+
+    async def endless() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cleaned.append("endless")
+
+    result = Waves(on_failure="cancel", max_parallel=2).run(
+        [Task("endless", endless), Task("bad", afailing), Task("never", lambda: cleaned.append("never"))]
+    )
+    assert {name: task.outcome for name, task in result.tasks.items()} == {
+        "endless": "cancelled", "bad": "failed", "never": "cancelled",
+    }  # fmt: skip
+    assert cleaned == ["endless"]
+    with pytest.raises(TaskError, match="it was cancelled, because 'bad' has none"):
+        result["never"]
+
+
+@both
+def test_a_thread_that_takes_too_long_is_given_up_and_said_to_go_on(run: Runner) -> None:
+    release, ended = threading.Event(), threading.Event()
+
+    def hangs() -> str:
+        release.wait(PATIENCE_S)
+        ended.set()
+        return "late"
+
+    result = run(
+        Waves(max_parallel=1),
+        [Task("hangs", hangs, timeout_s=0.05), Task("next", number), Task("fed", lambda hangs: hangs, needs=["hangs"])],
+    )
+    assert not ended.is_set()
+    assert (result.tasks["hangs"].outcome, result.abandoned, result["next"]) == ("timeout", ("hangs",), 1)
+    assert 0.05 <= result.tasks["hangs"].duration_s < PATIENCE_S
+    with pytest.raises(TaskError, match=r"timeout, TimeoutError: task 'hangs' took longer than 0.05 s"):
+        result["hangs"]
+    release.set()
+    assert ended.wait(PATIENCE_S)
+
+
+def test_an_async_task_that_takes_too_long_is_cancelled_and_may_clean_up() -> None:
+    cleaned = []
+
+    async def hangs() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0.01)
+            cleaned.append(True)
+
+    result = Waves().run([Task("hangs", hangs, timeout_s=0.05), Task("fed", lambda hangs: hangs, needs=["hangs"])])
+    assert (result.tasks["hangs"].outcome, result.tasks["fed"].outcome, cleaned) == ("timeout", "skipped", [True])
+    assert not result.abandoned
+
+
+@both
+def test_a_whole_that_takes_too_long_ends_with_what_it_has(run: Runner) -> None:
+    release = threading.Event()
+    tasks = [
+        Task("quick", number),
+        Task("hangs", lambda: release.wait(PATIENCE_S)),
+        Task("never", lambda hangs: hangs, needs=["hangs"]),
+    ]
+    for result in (run(Waves(timeout_s=0.1), tasks), run(Waves(timeout_s=PATIENCE_S), tasks, timeout_s=0.1)):
+        assert {name: task.outcome for name, task in result.tasks.items()} == {
+            "quick": "ok", "hangs": "timeout", "never": "cancelled",
+        }  # fmt: skip
+        assert result.duration_s < PATIENCE_S / 2
+    release.set()
+
+
+@both
+@pytest.mark.parametrize("colour", ["plain", "async"])
+def test_what_fails_is_tried_again_as_often_as_said_and_only_for_the_errors_said(run: Runner, colour: str) -> None:
+    tries: dict[str, int] = {}
+
+    def attempt(name: str, succeeds_at: int) -> int:
+        tries[name] = tries.get(name, 0) + 1
+        if tries[name] < succeeds_at:
+            raise ConnectionError(name)
+        return tries[name]
+
+    async def aattempt(name: str, succeeds_at: int) -> int:
+        return attempt(name, succeeds_at)
+
+    function: Callable[..., Any] = attempt if colour == "plain" else aattempt
+    result = run(
+        Waves(),
+        [
+            Task("third", partial(function, "third", 3), retries=2, retry_delay_s=0.001),
+            Task("never", partial(function, "never", 9), retries=2, retry_delay_s=0),
+            Task("other error", partial(function, "other", 9), retries=5, retry_on=TimeoutError),
+        ],
+    )
+    assert result["third"] == 3
+    assert result.tasks["third"].attempts == 3
+    assert (result.tasks["never"].outcome, tries) == ("failed", {"third": 3, "never": 3, "other": 1})
+
+
+@both
+def test_no_more_run_at_once_than_allowed_and_as_many_as_allowed(run: Runner) -> None:
+    lock, running, most = threading.Lock(), [0], [0]
+    all_there = threading.Barrier(4)
+
+    def counted() -> None:
+        with lock:
+            running[0] += 1
+            most[0] = max(most[0], running[0])
+        all_there.wait(PATIENCE_S)  # only four at once get through
+        with lock:
+            running[0] -= 1
+
+    result = run(Waves(max_parallel=4), [Task(f"t{i}", counted) for i in range(12)])
+    assert result.ok
+    assert most[0] == 4
+
+
+def test_within_a_running_loop_run_is_refused_and_names_what_to_write() -> None:
+    async def here() -> None:
+        Waves().run([Task("a", number)])
+
+    with pytest.raises(TaskError, match=r"write `await waves.arun\(tasks\)`"):
+        asyncio.run(here())
+
+
+@both
+def test_context_variables_of_the_caller_are_there_and_changes_stay_with_the_task(run: Runner) -> None:
+    tenant: ContextVar[str] = ContextVar("tenant", default="nobody")
+    tenant.set("shop 7")
+
+    def seen(**_: object) -> str:
+        before = tenant.get()
+        tenant.set("changed")
+        return before
+
+    async def aseen(**_: object) -> str:
+        return seen()
+
+    result = run(
+        Waves(),
+        [
+            Task("plain", seen),
+            Task("async", aseen),
+            Task("inline", seen, inline=True),
+            Task("after", seen, ["plain", "async"]),
+        ],
+    )
+    assert set(result.values()) == {"shop 7"}
+    assert tenant.get() == "shop 7"
+
+
+def test_a_caller_that_is_cancelled_cancels_its_tasks_and_waits_until_they_have_cleaned_up() -> None:
+    said = []
+
+    async def endless() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            said.append("cleaned")
+
+    async def main() -> None:
+        started = asyncio.Event()
+
+        async def first() -> None:
+            started.set()
+
+        tasks = [Task("a", endless), Task("b", first), Task("c", endless)]
+        run = asyncio.create_task(Waves().arun(tasks))
+        await asyncio.wait_for(started.wait(), PATIENCE_S)
+        run.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await run
+        said.append("over")
+
+    asyncio.run(main())
+    assert said == ["cleaned", "cleaned", "over"]
+
+
+@pytest.mark.parametrize("run", [run_sync, run_async])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_what_is_to_end_the_process_passes_through(run: Runner, error: type[BaseException]) -> None:
+    def ends() -> None:
+        raise error
+
+    with pytest.raises(error):
+        run(Waves(), [Task("ends", ends), Task("other", number)])
+
+
+def test_waves_run_within_tasks_of_the_same_waves_even_where_no_thread_is_free() -> None:
+    from pitstop.tune.waves import Threads  # noqa: PLC0415
+
+    waves = Waves(max_parallel=4, threads=Threads(most=2))
+
+    def inner(depth: int) -> int:
+        if not depth:
+            return 1
+        return sum(waves.run([Task(f"t{i}", partial(inner, depth - 1)) for i in range(3)]).values())
+
+    assert inner(3) == 27
+
+
+def test_an_inline_task_runs_in_the_thread_that_asked() -> None:
+    result = Waves().run(
+        [
+            Task("elsewhere", threading.get_ident),
+            Task("here", lambda elsewhere: (elsewhere, threading.get_ident()), needs=["elsewhere"], inline=True),
+        ]
+    )
+    elsewhere, here = result["here"]
+    assert here == threading.get_ident() != elsewhere
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    st.lists(st.sets(st.integers(0, 9), max_size=3), min_size=1, max_size=10),
+    st.lists(st.sampled_from(["plain", "async", "inline", "returns one", "fails"]), min_size=10, max_size=10),
+    st.integers(1, 4),
+    st.booleans(),
+    st.booleans(),
+)
+def test_any_graph_of_any_mix_gives_each_task_what_it_needs(
+    edges: list[set[int]], kinds: list[str], most: int, by_wave: bool, from_async: bool
+) -> None:
+    needs = [[need for need in wanted if need < i] for i, wanted in enumerate(edges)]
+
+    def made(i: int) -> Task:
+        def add_up(**results: int) -> int:
+            if kinds[i] == "fails":
+                raise ValueError(i)
+            return i + sum(results.values())
+
+        async def aadd_up(**results: int) -> int:
+            await asyncio.sleep(0)
+            return add_up(**results)
+
+        def returns_one(**results: int) -> Any:
+            return aadd_up(**results)
+
+        function: Any = {"async": aadd_up, "returns one": returns_one}.get(kinds[i], add_up)
+        return Task(f"t{i}", function, [f"t{need}" for need in needs[i]], inline=kinds[i] == "inline")
+
+    expected: dict[int, int | None] = {}
+    for i, wanted in enumerate(needs):
+        values = [expected[need] for need in wanted]
+        known = [value for value in values if value is not None]
+        expected[i] = i + sum(known) if len(known) == len(values) and kinds[i] != "fails" else None
+    waves, tasks = Waves(max_parallel=most, by_wave=by_wave), [made(i) for i in range(len(needs))]
+    result = run_async(waves, tasks) if from_async else run_sync(waves, tasks)
+    assert {i: task.value for i, task in enumerate(result.tasks.values())} == expected
+    for task in result.tasks.values():
+        for need in task.needs:
+            before = result.tasks[need]
+            if task.started_s is not None and before.started_s is not None:
+                assert before.started_s + before.duration_s <= task.started_s + 1e-9
