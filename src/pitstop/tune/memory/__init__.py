@@ -14,7 +14,7 @@ from pitstop.tune.memory.answers import answer_memory
 from pitstop.tune.memory.bursts import GrownLine, grown_by_line
 from pitstop.tune.memory.collector import GcTuning, tune_gc
 from pitstop.tune.memory.leaks import Finding, LeakWatch
-from pitstop.tune.memory.optimize import Optimized, can_shrink, optimize
+from pitstop.tune.memory.optimizing import Optimized, can_shrink, optimize
 from pitstop.tune.memory.pools import ObjectPool
 from pitstop.tune.memory.pressure import Level, Pressure
 

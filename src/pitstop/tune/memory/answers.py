@@ -14,7 +14,7 @@ from pitstop.tune.memory.bursts import SECONDS, grown_by_line
 from pitstop.tune.memory.census import census
 from pitstop.tune.memory.holders import holders
 from pitstop.tune.memory.ledger import grown_lines
-from pitstop.tune.memory.optimize import optimize
+from pitstop.tune.memory.optimizing import optimize
 from pitstop.tune.memory.readings import held
 
 if TYPE_CHECKING:

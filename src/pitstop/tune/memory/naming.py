@@ -145,7 +145,8 @@ def _of_entries(what: str, samples: list[Any], per_min: float) -> Growth:
     error = next((part for part in inner if issubclass(type(part), BaseException)), None)
     nbytes = mean_size(samples) * per_min
     if error is not None and error.__traceback__ is not None:
-        return _kept_error(type_name(type(error)), error, per_min, nbytes, f"in {what}")
+        kept = _kept_error(type_name(type(error)), error, per_min, nbytes, f"in {what}")
+        return kept._replace(telling=RAISED + NAMED)
     entry = type_name(type(samples[0]))
     if _is_opaque(type(samples[0])):
         return Growth(what, f"{_OPAQUE}: {entry} is of a C library", nbytes, per_min)

@@ -41,11 +41,17 @@ def until(true: Callable[[], Any], what: str, timeout_s: float = START_S) -> Any
         time.sleep(0.02)
 
 
+@pytest.fixture(name="until", scope="session")
+def _until() -> Callable[..., Any]:
+    """See `until`."""
+    return until
+
+
 class Server:
     """One `redis-server`; its port stays when it is restarted."""
 
     def __init__(self, folder: Path, *options: str, sentinel: str = "") -> None:
-        self.port = free_port()
+        self.port, self.tls_port = free_port(), free_port()
         self.folder = folder / str(self.port)
         self.folder.mkdir(parents=True)
         self.command = ["redis-server"]
@@ -128,19 +134,23 @@ def server(tmp_path: Path) -> Iterator[Server]:
 
 
 class Guarded:
-    """A primary, its replica, and three sentinels that fail over within a second."""
+    """A primary, two replicas, and three sentinels that fail over within a second."""
 
     def __init__(self, folder: Path) -> None:
         self.servers = [Server(folder, "--repl-diskless-sync-delay", "0").start()]
-        self.servers.append(Server(folder, "--replicaof", "127.0.0.1", str(self.servers[0].port)).start())
-        until(lambda: self.servers[1].info("replication")["master_link_status"] == "up", "the replica follows")
+        follow = ("--replicaof", "127.0.0.1", str(self.servers[0].port), "--repl-diskless-sync-delay", "0")
+        self.servers += [Server(folder, *follow).start() for _ in range(2)]
+        for replica in self.servers[1:]:
+            until(
+                lambda replica=replica: replica.info("replication")["master_link_status"] == "up", "the replica follows"
+            )
         told = (
             f"sentinel monitor shop 127.0.0.1 {self.servers[0].port} 2\n"
-            "sentinel down-after-milliseconds shop 400\nsentinel failover-timeout shop 2000\n"
+            "sentinel down-after-milliseconds shop 400\nsentinel failover-timeout shop 1000\n"
         )
         self.sentinels = [Server(folder, sentinel=told).start() for _ in range(3)]
         until(
-            lambda: all(s.info("sentinel")["master0"].endswith("slaves=1,sentinels=3") for s in self.sentinels),
+            lambda: all(s.info("sentinel")["master0"].endswith("slaves=2,sentinels=3") for s in self.sentinels),
             "the sentinels know one another",
         )
 

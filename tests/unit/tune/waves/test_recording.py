@@ -88,7 +88,7 @@ def test_every_task_hangs_below_its_run_with_wave_needs_and_critical_path(how: s
     for number, name in enumerate(("customer", "orders", "total"), 1):
         wave = found[f"wave {number}"]
         assert (wave.kind, wave.parent_ns) == ("stage", run.start_ns)
-        assert (wave.start_ns, wave.end_ns) == (found[name].start_ns, found[name].end_ns)
+        assert (wave.start_ns, wave.end_ns) == (found[name].start_ns - 1, found[name].end_ns)
 
 
 def test_failures_skips_and_retries_are_seen() -> None:

@@ -7,6 +7,7 @@ the server has acknowledged it: who reads then reads what is new. What is rolled
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -66,7 +67,8 @@ def publish_commits(engine: Any, bus: Bus) -> Callable[[], None]:
 
     def rolled_back(connection: Any) -> None:
         rollback(connection)
-        getattr(connection, "info", {}).pop(KEY, None)
+        with suppress(NotImplementedError):  # the one that a dialect's first connection is looked at by
+            connection.info.pop(KEY, None)
 
     event.listen(engine, "after_cursor_execute", noted)
     dialect.do_commit, dialect.do_rollback = committed, rolled_back  # events of SQLAlchemy come before the commit

@@ -35,6 +35,7 @@ TICK_S: Final = 0.5
 LOST_S: Final = 2.0  # four unanswered pings
 LOOK_S: Final = 2.0  # how often it is asked who is where: an isolated old primary answers pings, too
 AGAIN_S: Final = 0.1  # between attempts to connect
+MOST_SOON: Final = 1000  # calls that wait for the thread; the oldest give way
 CONNECT_S: Final = 1.0  # not the callers' deadline: nobody waits for this thread
 
 
@@ -132,7 +133,7 @@ class Ears:
         """When `hears` became what it is."""
         self.ticked: list[Callable[[], None]] = []
         """Called each `TICK_S` in the thread; faults cost nothing but the call."""
-        self._soon: deque[Callable[[], None]] = deque()
+        self._soon: deque[Callable[[], object]] = deque(maxlen=MOST_SOON)
         self._client = client
         self._prefix = prefix
         self._changed = changed
@@ -171,8 +172,8 @@ class Ears:
                 self._waker.send(b".")
             thread.join(CONNECT_S * 4)
 
-    def soon(self, call: Callable[[], None]) -> None:
-        """Call it in the thread, as soon as that has time."""
+    def soon(self, call: Callable[[], object]) -> None:
+        """Call it in the thread, as soon as that has time; a server that does not answer costs only the call."""
         self._soon.append(call)
         if self._thread is not None:
             with suppress(OSError):  # full: it wakes up anyway
@@ -188,7 +189,8 @@ class Ears:
         if self._stopped:
             return False
         while self._soon:
-            self._soon.popleft()()
+            with suppress(WireError):
+                self._soon.popleft()()
         now_s = time.monotonic()
         if now_s - self._ticked_s >= TICK_S:
             self._ticked_s = now_s

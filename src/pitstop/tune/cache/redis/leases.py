@@ -60,11 +60,13 @@ class Leases:
         """Commands that prolong what is held."""
         now_s = self._clock()
         lease_ms = int(LEASE_S * 1000)
-        return [
-            ("EVAL", PROLONG, 1, held.wire_key, held.token, lease_ms)
-            for held in list(self._held.values())
-            if held.until_s > now_s
-        ]
+        commands: list[Command] = []
+        for key, held in list(self._held.items()):
+            if held.until_s > now_s:
+                commands.append(("EVAL", PROLONG, 1, held.wire_key, held.token, lease_ms))
+            elif self._held.get(key) is held:
+                del self._held[key]
+        return commands
 
     def clear(self) -> None:
         """After a fork: they are the parent's."""

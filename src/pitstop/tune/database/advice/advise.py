@@ -70,7 +70,7 @@ def _postgresql(
             advisor.indexes(stale, progress)
         else:
             advisor.refused.append(hypothetical.no_hypopg())
-        server.look_after(advisor, connection, unused_after_s)
+        server.look_after(advisor, connection, planner.in_use, unused_after_s)
     return advisor
 
 

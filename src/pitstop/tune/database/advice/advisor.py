@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pitstop.model.errors import SettingError
 from pitstop.tune.database.advice import foreign as foreign_keys
 from pitstop.tune.database.advice import reading as kinds
-from pitstop.tune.database.advice.answer import ANALYZE, CREATE, Suggestion, size_text
+from pitstop.tune.database.advice.answer import ANALYZE, CREATE, Suggestion, size_text, without_values
 from pitstop.tune.database.advice.reading import read
 from pitstop.tune.database.advice.search import Asked
 from pitstop.tune.database.advice.weigh import WORTH, Statement, Weighed, proposed, weighed
@@ -52,8 +52,8 @@ class Advisor:
         for each in reading.conditions:
             if each.kind == kinds.INVERTED:
                 self.refused.append(
-                    f"{each.table} ({each.text}): only an inverted index (GIN) would serve '{reading.text[:60]}', and "
-                    "that cannot be tried without building it; try it on a copy of the database"
+                    f"{each.table} ({without_values(each.text)}): only an inverted index (GIN) would serve "
+                    f"'{reading.text[:60]}', and that cannot be tried without building it; try it on a copy of the database"
                 )
 
     def stale(self) -> set[str]:
@@ -173,7 +173,7 @@ class Advisor:
 
 
 def _refusal(look: Weighed) -> str:
-    what = f"{look.index.table} {look.index.definition}"
+    what = f"{look.index.table} {without_values(look.index.definition)}"
     if look.saved < WORTH * look.paid:
         return f"{what}: writes would pay {look.paid:,.0f} for {look.saved:,.0f} that reads gain (in units of cost)"
     return f"{what}: the few calls that were recorded gain less than creating it costs"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,6 +13,15 @@ if TYPE_CHECKING:
     from pitstop.tune.database.advice.shape import Index
 
 CREATE, DROP, ANALYZE, VACUUM, REINDEX = "create index", "drop index", "analyze", "vacuum", "reindex"
+
+
+_VALUE = re.compile(r"""'|(?<![\w"])\d""")  # a text or number in a definition
+_LEFT_OUT = "; values of the host's are left out here, pitstop advise prints them"
+
+
+def without_values(text: str) -> str:
+    """SQL as it may stand in the store: as it is, or where it has texts or numbers as a pattern."""
+    return normalized(text, ANY) if _VALUE.search(text) else text
 
 
 def size_text(nbytes: float) -> str:
@@ -41,14 +51,15 @@ class Suggestion:
 
     def item(self) -> AdviceItem:
         """For the store: statements as patterns, and no text that a partial index's condition may have."""
+        sql = without_values(self.sql)
         return {
             "kind": self.kind,
             "table": self.table,
-            "reason": self.reason,
+            "reason": self.reason if sql == self.sql else self.reason + _LEFT_OUT,
             "gain": self.gain,
             "cost": self.cost,
-            "sql": normalized(self.sql, ANY) if self.index and "'" in self.index.where else self.sql,
-            "undo": self.undo,
+            "sql": sql,
+            "undo": without_values(self.undo),
             "statements": [normalized(text, ANY) for text in self.statements],
         }
 

@@ -129,8 +129,7 @@ def partials(reading: Reading, alias: str, bases: Sequence[Index], planner: Plan
         if each.kind == kinds.EQUAL and not (each.column and planner.distinct(each.table, each.column) <= FEW_VALUES):
             continue
         rests = dict.fromkeys(tuple(key for key in base.keys if key.text != each.text) for base in bases)
-        own = [] if each.kind == kinds.EQUAL else [(Key(each.text, each.column),)]
-        for keys in [rest for rest in rests if rest] or own:
+        for keys in [rest for rest in rests if rest] or [(Key(each.text, each.column),)]:
             found[Index(each.table, keys, where=each.sql)] = None
     return list(found)
 

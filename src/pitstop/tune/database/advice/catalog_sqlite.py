@@ -141,7 +141,6 @@ def _stale(table: Table, seen: dict[str, float] | None, catalog: Catalog) -> str
 def copy_schema(raw: sqlite3.Connection) -> sqlite3.Connection:
     """A database in memory with the tables, views and indexes of `raw` and no row."""
     copy = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-    copy.execute("PRAGMA trusted_schema = OFF")
     order = "CASE type WHEN 'table' THEN 0 WHEN 'index' THEN 1 ELSE 2 END, rowid"
     found = raw.execute(f"SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL AND type <> 'trigger' ORDER BY {order}")
     for (text,) in found:

@@ -38,7 +38,7 @@ class Copied:
     includes = False
     write_cost = 20.0  # rows: 1.5 µs to insert an entry beside 0.07 µs to read a row, bench/advice.py
     row_scale = 1000.0
-    worth_longer = 100.0  # 10 µs
+    worth_longer = 500.0  # 40 µs
 
     def __init__(self, raw: sqlite3.Connection, random: Random) -> None:
         self.catalog: Catalog

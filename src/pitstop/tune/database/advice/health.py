@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pitstop.tune.database.advice.answer import DROP, Suggestion, size_text
+from pitstop.tune.database.advice.answer import DROP, Suggestion, size_text, without_values
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -52,7 +52,7 @@ def _begins(other: Existing, each: Existing) -> bool:
 def _why(better: Existing, each: Existing) -> str:
     if better.index.keys == each.index.keys:
         return f"{better.name} is the same index"
-    return f"{better.name} {better.index.definition} begins with it"
+    return f"{better.name} {without_values(better.index.definition)} begins with it"
 
 
 def unused(planner: Planner, used: Collection[str], counted_s: float, after_s: float) -> Iterator[Suggestion]:

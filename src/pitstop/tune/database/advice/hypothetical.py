@@ -63,6 +63,7 @@ class Hypothetical:
         self._size = f"{schema}.hypopg_relation_size"
         self._sizes: dict[Index, int] = {}
         self._refused: set[Index] = set()
+        self.in_use: set[str] = set()  # existing indexes in plans of statements as things are
 
     def plan(self, reading: Reading, rows: float | None, indexes: Iterable[Index]) -> Planned:
         """See `Planner.plan`. An index that PostgreSQL refuses is one that is never used."""
@@ -90,7 +91,10 @@ class Hypothetical:
                 f"'{reading.text[:60]}' cannot be planned: {_REASONS.get(code, f'error {code}')}"
             ) from error
         root = (json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"]
-        used = frozenset(names[name] for name in _index_names(root) if name in names)
+        seen = set(_index_names(root))
+        if not names:
+            self.in_use |= seen
+        used = frozenset(names[name] for name in seen if name in names)
         return Planned(float(root["Total Cost"]), used)
 
     def _made(self, index: Index) -> tuple[int, str] | None:

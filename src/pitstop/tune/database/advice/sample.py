@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 SAMPLE_ROWS = 2000  # a share of 1 % is seen as 1 ± 0.2 %; some 10 ms of look-ups
 COUNTED_ROWS = 20_000_000  # up to here rows are counted, 0.1 s a million where pages are cached
-_STEPS = 10_000  # of SQLite's machine between two looks at the clock
+_STEPS = 1000  # of SQLite's machine between two looks at the clock
 
 
 class Sample:

@@ -9,7 +9,7 @@ from pitstop.tune.database.advice.health import superfluous, unused
 from pitstop.tune.database.advice.hypothetical import run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from sqlalchemy.engine import Connection
 
@@ -29,13 +29,12 @@ FROM pg_stat_database WHERE datname = current_database()
 """
 
 
-def look_after(advisor: Advisor, connection: Connection, unused_after_s: float) -> None:
-    """Adds what is found to the advisor's suggestions."""
+def look_after(advisor: Advisor, connection: Connection, used: Collection[str], unused_after_s: float) -> None:
+    """Adds what is found to the advisor's suggestions; `used` are indexes that recorded statements are planned with."""
     planner = advisor.planner
     counted_s = float(run(connection, _COUNTING).scalar() or 0.0)
     found = list(superfluous(planner))
     gone = {each.name for each in found}
-    used: set[str] = set()
     found += [each for each in unused(planner, used, counted_s, unused_after_s) if each.name not in gone]
     found += _left_behind(advisor)
     found += _bloated_indexes(planner.catalog, {each.name for each in found})

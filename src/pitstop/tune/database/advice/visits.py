@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 LOOKUP = 3.0  # rows, to find a row of the table that an index points to: rRun in whereLoopAddBtreeIndex, where.c
 SEEK = 0.5  # rows a level of the tree, halving by halving: sqlite's estLog
 COVERED = 0.5  # of a row: an index that holds all that is asked for is narrower than its table
+SELECTIVE = 0.25  # of rows: an index that finds more is none to look up by, covering or not
 BOUND = 0.25  # of rows within one bound of a range: whereRangeScanEst, where.c, without sqlite_stat4
 SORTED = 0.3  # rows, for each comparison of a sort
 _STEP = re.compile(r"(SCAN|SEARCH) (?:TABLE )?(\S+)(?: AS (\S+))?(?: USING (.+))?$")
@@ -58,7 +59,7 @@ class Visits:
 
     def cost(self, plan: Sequence[Any]) -> float:
         """Rows visited, in the end; `used` has the names of indexes after that."""
-        steps = [_Step(row[0], row[1], row[3]) for row in plan]
+        steps = [_Step(row[0], row[1], row[3].removesuffix(" LEFT-JOIN")) for row in plan]
         total, out = self._below(steps, 0, 1.0)
         limit = self._limit()
         if limit is not None and not self._sorted and not self.reading.folds and out > limit:
@@ -88,11 +89,20 @@ class Visits:
             elif step.detail.startswith(_OF_ITS_OWN):
                 total += self._below(steps, step.number, 1.0)[0]
             elif (found := _STEP.match(step.detail)) is not None:
-                total += loops * self._step(step.detail)
+                total += loops * self._step(step.detail) + self._made_for_it(step.detail)
                 alias = self._alias(found[3] or found[2])
                 loops *= self._left(alias) if alias else 1.0
                 total += self._below(steps, step.number, loops)[0]
         return total, loops
+
+    def _made_for_it(self, detail: str) -> float:
+        """What an index costs that SQLite makes for one run of the statement."""
+        found = _STEP.match(detail)
+        alias = self._alias(found[3] or found[2]) if found and "AUTOMATIC" in detail else None
+        if alias is None:
+            return 0.0
+        rows = max(self.samples[self.reading.sources[alias]].rows, 2.0)
+        return rows * (1.0 + SORTED * math.log2(rows))
 
     def _deep(self, steps: Sequence[_Step], parent: int) -> list[_Step]:
         found = []
@@ -137,6 +147,8 @@ class Visits:
             return seek + 1.0  # min() or max(): one end of the index
         held = rows * (self.samples[table].ratio(index.where) if index and index.where else 1.0)
         matched = held if found[1] == "SCAN" else self._matched(alias, index, terms, held)
+        if found[1] == "SEARCH" and matched > SELECTIVE * rows and not self.reading.limited:
+            return rows  # whatever the planner thinks: it might as well read the table
         return seek + matched * (COVERED if covering else 1.0 + LOOKUP)
 
     def _matched(self, alias: str, index: Index | None, terms: Sequence[str], held: float) -> float:

@@ -184,8 +184,11 @@ class Walk:
         return self._condition(kinds.PREFIX, node, node.this)
 
     def _is(self, node: Any, side: Any, other: Any) -> Condition | None:
+        negated = bool(node.args.get("negate"))
         if isinstance(other, exp.Null):
-            return self._condition(kinds.NULL, node, side)
+            return self._condition(kinds.NOT_NULL if negated else kinds.NULL, node, side)
+        if negated:
+            return None
         if isinstance(other, exp.Boolean):
             return self._condition(kinds.FLAG, node, side)
         return self._compared(kinds.EQUAL, node, side, other)
@@ -216,18 +219,26 @@ class Walk:
             sql=self._bare(node) if alone else "",
         )
 
-    def _bare(self, node: Any) -> str:
-        """The text of `node` without the names of tables before columns."""
-        bare = node.copy()
+    def _bare(self, written: Any) -> str:
+        """The text of `written` without the names of tables before columns."""
+        bare = written.copy()
         for column in bare.find_all(exp.Column):
             column.set("table", None)
             column.set("db", None)
+        if self.dialect == "sqlite" and "->" not in self.reading.text:
+            for node in list(bare.find_all(exp.JSONExtract)):  # an index serves an expression only as it is written
+                call = exp.Anonymous(this="json_extract", expressions=[node.this.copy(), node.expression.copy()])
+                if node is bare:
+                    bare = call
+                else:
+                    node.replace(call)
         text: str = bare.sql(dialect=self.dialect, normalize_functions="lower")
         return text
 
     def _expression(self, side: Any) -> str:
         text = self._bare(side)
         function = isinstance(side, (exp.Func, exp.Anonymous)) and not isinstance(side, _OPERATORS)
+        function = function or text.startswith("json_extract(")
         return text if function or isinstance(side, exp.Paren) else f"({text})"
 
     # order

@@ -1,6 +1,6 @@
 """One of several processes: its callers ask for one cold key at once; how often it was computed is counted in a file.
 
-Arguments: Redis URL, key, callers, what computing takes in seconds, file, `threads` or `tasks`.
+Arguments: Redis URL, deadline of its calls, key, callers, what computing takes in seconds, file, `threads` or `tasks`.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from pitstop.tune.cache.redis import RedisLevel
 
 
 def main() -> None:
-    url, key, callers, took_s, path, colour = sys.argv[1:]
-    level = RedisLevel(url, deadline_s=2)
+    url, deadline_s, key, callers, took_s, path, colour = sys.argv[1:]
+    level = RedisLevel(url, deadline_s=float(deadline_s))
     cache = Cache(redis=level)
     cache.get("warm")  # connections stand, as in a running service
     end_s = time.monotonic() + 1
@@ -41,7 +41,8 @@ def main() -> None:
         await asyncio.sleep(float(took_s))
         return value
 
-    print("ready", flush=True)
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
     sys.stdin.readline()  # all begin together
     if colour == "threads":
         threads = [
@@ -59,7 +60,7 @@ def main() -> None:
         asyncio.run(all_())
     assert len(answers) == int(callers), answers
     assert set(answers) == {f"value of {key}"}, set(answers)
-    print("done", flush=True)
+    sys.stdout.write("done\n")
     cache.close()
 
 
