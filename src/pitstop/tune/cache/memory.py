@@ -206,11 +206,11 @@ class Memory:
         assert self.max_bytes is not None
         if newest.nbytes > self.max_bytes:  # larger than all there is: it must not cost everybody else their place
             self._remove(newest)
-        while self.nbytes > self.max_bytes and self._entries:
-            self._evict()
+        while self.nbytes > self.max_bytes:
+            self._evict(newest)
 
-    def _evict(self) -> None:
-        """Let one entry go."""
+    def _evict(self, spared: Entry | None = None) -> None:
+        """Let one entry go, not that which is `spared`."""
         small, main = self._small, self._main
         while True:
             if small and (len(small) >= self._share * len(self._entries) or not main):
@@ -219,7 +219,7 @@ class Memory:
                 if entry is None:
                     self._empty_seats -= 1
                     continue
-                if entry.hits > entry.seen:
+                if entry.hits > entry.seen or entry is spared:
                     entry.seen = entry.hits
                     main.append(seat)
                     continue
@@ -231,8 +231,8 @@ class Memory:
                     self._empty_seats -= 1
                     continue
                 uses = entry.hits - entry.seen
-                if uses > 0:
-                    entry.seen = entry.hits - min(uses, MOST_USES) + 1
+                if uses > 0 or entry is spared:
+                    entry.seen = entry.hits - max(0, min(uses, MOST_USES) - 1)
                     main.append(seat)
                     continue
                 left = self._left_main
