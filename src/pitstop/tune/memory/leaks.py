@@ -43,7 +43,7 @@ class Finding(NamedTuple):
         """As a report; no more `sure` when it has stopped to grow."""
         return LeakBody(
             what=self.growth.what,
-            why=self.growth.why,
+            why=self.growth.why if sure else f"it grows no more; before that {self.growth.why}",
             bytes_per_min=self.bytes_per_min,
             count_per_min=self.growth.count_per_min,
             since_s=self.since_s,

@@ -103,6 +103,7 @@ class Pressure:
 
     def start(self) -> Pressure:
         """From now on, in a thread, across forks."""
+        self.step()
         add_reporter(self.reports)
         self._rounds.start()
         return self
