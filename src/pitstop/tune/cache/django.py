@@ -184,6 +184,7 @@ class DjangoCache(BaseCache):  # type: ignore[misc]  # Django ships no types
                 yield from self._delete(slot)
                 return
             packed = _pack(value)
+            slot.disturb()
             yield from slot.begin()
             next(self._region.stats.sets.up)
             yield from slot.fill(packed, ttl_s, 0.0)
@@ -224,6 +225,7 @@ class DjangoCache(BaseCache):  # type: ignore[misc]  # Django ships no types
         assert slot.entry is not None
         slot.visit.tags = tuple(dict.fromkeys((*slot.visit.tags, *slot.entry.tags)))
         slot.visit.versions = [None] * len(slot.visit.versions)
+        slot.disturb()
         yield from slot.begin()
         yield from slot.fill(packed, ttl_s, 0.0)
 

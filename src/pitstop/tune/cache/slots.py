@@ -38,7 +38,7 @@ class Slot:
         if entry is not None and entry.check_ns > core.now_ns():
             visit.level = "memory"
         elif core.links:
-            self._mark()
+            visit.begin(core)
             entry = (yield from fetch(region, visit)) or entry_if_unasked(region, entry)
         if entry is None or core.now_ns() >= entry.fresh_ns:
             return None
@@ -54,20 +54,11 @@ class Slot:
         """Count that the value had to be made."""
         self.region.made(self.visit, ())
 
-    def _mark(self) -> None:
-        """As `Visit.begin`, but those who make the same value at a time share a mark: the first to end keeps its own.
-
-        With a mark for each, under traffic without a gap none would ever be kept.
-        """
-        visit, core = self.visit, self.region.core
-        visit.mark = core.loading.setdefault(visit.key, object())
-        visit.epoch = core.versions.epoch
-
     def begin(self) -> Steps[None]:
         """From now on the value is being made: what is voided or deleted from here on is not kept."""
         visit, core = self.visit, self.region.core
         if visit.mark is None:
-            self._mark()
+            visit.begin(core)
         for place, link in enumerate(core.links):
             if visit.versions[place] is None:
                 versions = yield from link.versions(self.region.stats, visit.tags)
@@ -98,7 +89,13 @@ class Slot:
         self.visit.ttl_s = ttl_s
         yield from keep(self.region, self.visit, value, cost_s, None, lambda: None)
 
+    def disturb(self) -> None:
+        """What others are making or loading for this key is older than what is about to be kept."""
+        self.end()
+        self.region.core.loading.disturb(self.visit.key)
+
     def end(self) -> None:
         """Whatever came of it."""
         if self.visit.mark is not None:
             self.visit.end(self.region.core)
+            self.visit.mark = None

@@ -21,14 +21,15 @@ from sqlalchemy.ext.asyncio import create_async_engine as sqlalchemys_async
 from sqlalchemy.pool import NullPool
 
 from pitstop.model.errors import SettingError
-from pitstop.record.recorder import RECORDER
+from pitstop.record.operation import reset_current, set_current
+from pitstop.record.recorder import NOBODY, RECORDER
 from pitstop.tune.database import pool as pools
 from pitstop.tune.database.clock import Clock
 from pitstop.tune.database.connecting import Connecting, connect_arguments, prepare_connection
 from pitstop.tune.database.limits import workers_of
 from pitstop.tune.database.pooler import is_transaction_pooled
 from pitstop.tune.database.slow import SlowStatements
-from pitstop.tune.database.timeouts import DEFAULT_S, LONGEST_S, Timeouts
+from pitstop.tune.database.timeouts import DEFAULT_S, LONGEST_S, Timeouts, is_lent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -146,7 +147,11 @@ class _Making:
         prepares = self._connecting
 
         def connected(connection: Any, entry: ConnectionPoolEntry) -> None:
-            prepare_connection(prepares, connection)
+            token = set_current(NOBODY)  # no work of the host's
+            try:
+                prepare_connection(prepares, connection)
+            finally:
+                reset_current(token)
             if prepares.dialect == "sqlite":
                 Clock(slow).install(connection, entry.info)
 
@@ -172,7 +177,7 @@ def _listen(engine: Engine, timeouts: Timeouts, slow: SlowStatements) -> None:
         started_s = perf_counter()
         run()
         duration_s = perf_counter() - started_s
-        if slow.is_slow(duration_s):
+        if slow.is_slow(duration_s) and is_lent(context.root_connection):
             slow.offer(statement, parameters, duration_s)
         return True
 

@@ -96,8 +96,8 @@ class Timeouts:
         """Before a statement: tell the database where its deadline is another than what holds now."""
         if self._quiet and not self._is_sqlite and _BLOCK.get() is None:
             return
-        if not isinstance(connection.connection, _ConnectionFairy):
-            return  # SQLAlchemy looks at a server that it meets for the first time
+        if not is_lent(connection):
+            return
         if self._is_sqlite:
             clock = connection.info.get(CLOCK)
             if clock is not None:
@@ -141,6 +141,11 @@ class Timeouts:
             is_mariadb = bool(getattr(connection.dialect, "is_mariadb", False))
             _run(connection, mysql_setting(seconds or 0.0, is_mariadb=is_mariadb))
             info[_SESSION] = seconds
+
+
+def is_lent(connection: Connection) -> bool:
+    """Whether it is the host's; else SQLAlchemy looks at a server that it meets for the first time."""
+    return isinstance(connection.connection, _ConnectionFairy)
 
 
 def _innermost(connection: Connection) -> Transaction | None:

@@ -390,7 +390,7 @@ DOINGS = ["read", "insert", "update", "delete", "commit", "rollback", "other rea
 OPERATIONS = st.lists(st.tuples(st.sampled_from(DOINGS), st.integers(0, 2)), max_size=25)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(OPERATIONS)
 def test_whatever_is_done_cached_reads_tell_the_same_as_plain_ones(tmp_path: Path, operations: list[Any]) -> None:
     engine = sa.create_engine(f"sqlite:///{tmp_path / f'{uuid.uuid4().hex}.db'}")

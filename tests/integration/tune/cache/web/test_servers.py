@@ -135,7 +135,7 @@ def test_many_at_once_get_one_answer(service: Service) -> None:
     for thread in threads:
         thread.join()
     assert len(answers) == 40
-    assert len(set(answers)) <= 8  # nobody waits for what was never kept before; see the test in process for the rest
+    assert len(set(answers)) <= 16  # nobody waits for what was never kept before; see the test in process for the rest
     assert service.run(path) == service.run(path)
 
 
