@@ -210,6 +210,25 @@ def region_course(
     """A region's lookups over time, or those of all."""
     step = step_s or automatic_step_s(window)
     found = store.rollups(window, Match(service=service, kind=REGION, name=region), step_s=step, hist=False)
+    return course_of(found, window, step)
+
+
+def region_courses(
+    store: Store, window: Window, service: str | None, names: Iterable[str]
+) -> tuple[RegionCourse, list[tuple[str, RegionCourse]]]:
+    """The course of all regions together, and those of `names`, from one read."""
+    step = automatic_step_s(window)
+    found = store.rollups(window, Match(service=service, kind=REGION), step_s=step, hist=False)
+    rows: dict[str, list[int]] = {name: [] for name in names}
+    for row, series in enumerate(found.series):
+        if series.name in rows:
+            rows[series.name].append(row)
+    own = [(name, course_of(found.chosen(chosen), window, step)) for name, chosen in rows.items()]
+    return course_of(found, window, step), own
+
+
+def course_of(found: Rollups, window: Window, step: int) -> RegionCourse:
+    """The course of rows of kind `region`, read in steps of `step` seconds."""
     ts = steps(window, step)
     counts: dict[str, list[int | None]] = {
         outcome: [None] * len(ts) for outcome in (CACHE_HIT, CACHE_STALE, CACHE_MISS, ERROR_OUTCOME)
