@@ -66,7 +66,7 @@ def _indexes(table: str, wanted: Sequence[tuple[Key, ...]]) -> list[Index]:
 
 
 def keys_of(reading: Reading, alias: str, planner: Planner) -> Keys:
-    """What `alias` could be looked up by."""
+    """What `alias` could be looked up by; what is unique by itself has its index, and nothing behind it is needed."""
     table = reading.sources[alias]
     unique = {
         each.index.keys[0].column
@@ -85,7 +85,7 @@ def keys_of(reading: Reading, alias: str, planner: Planner) -> Keys:
         table=table,
         equal=equal[:MOST_KEYS],
         ranges=tuple(key for key in ranges if key not in equal)[:MOST_KEYS],
-        orders=_orders(reading, alias),
+        orders=tuple(keys for keys in _orders(reading, alias) if keys[0].column not in unique),
         either=tuple(found for group in sorted(groups) if (found := _either(reading, alias, group))),
     )
 

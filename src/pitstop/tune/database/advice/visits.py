@@ -138,6 +138,8 @@ class Visits:
         if way is None:
             if found[1] == "SCAN":
                 return rows
+            if not terms:
+                return seek + 1.0  # min() or max() of the rowid
             return seek + (0.0 if any("=" in term for term in terms) else rows * BOUND ** len(terms))
         covering = bool(way[1])
         if way[2] and not way[2].startswith("("):
