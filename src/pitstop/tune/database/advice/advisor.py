@@ -138,7 +138,7 @@ class Advisor:
         of_time = f"; {seconds:,.1f} s were spent on it" if seconds else ""
         writes = sum(each.work.calls for each in ready if each.reading.writes == index.table)
         paid = (
-            f"what writes pay is {look.paid / look.saved:.1%} of what reads gain"
+            f"what writes pay is {_share(look.paid / look.saved)} of what reads gain"
             if writes
             else "no writes were recorded"
         )
@@ -176,6 +176,10 @@ def _refusal(look: Weighed) -> str:
     if look.saved < WORTH * look.paid:
         return f"{what}: writes would pay {look.paid:,.0f} for {look.saved:,.0f} that reads gain (in units of cost)"
     return f"{what}: the few calls that were recorded gain less than creating it costs"
+
+
+def _share(ratio: float) -> str:
+    return "less than 0.1 %" if ratio < 0.001 else f"{100 * ratio:.1f} %"  # noqa: PLR2004  what it says
 
 
 def _several(number: int) -> str:
