@@ -198,15 +198,9 @@ def make(  # noqa: C901  every way that it can end stands here
             yield from core.links[leased[0]].ask(stats, "release", visit.key, leased[1])
 
 
-<<<<<<< HEAD
-def lease(  # noqa: C901  every way that it can end stands here
-    region: Region, visit: Visit, old: Entry | None
-) -> Steps[tuple[tuple[Link, str] | None, Entry | None]]:
-=======
 def lease(  # noqa: C901  as above
     region: Region, visit: Visit, old: Entry | None
 ) -> Steps[tuple[tuple[int, str] | None, Entry | None]]:
->>>>>>> cache
     """The right to make the value, or an entry to serve instead; neither after `wait_s`, or where nobody grants it."""
     core, stats = region.core, region.stats
     start_ns = core.now_ns()

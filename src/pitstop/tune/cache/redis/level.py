@@ -85,15 +85,35 @@ class RedisLevel:
             await ears.asettle(self.client.deadline_s)
         return await self.client.aask(commands)
 
+    def _ask_for(self, key: str, commands: Sequence[Command]) -> list[Reply]:
+        try:
+            return self._ask(commands)
+        except WireError:
+            self._let_go(key)
+            raise
+
+    async def _aask_for(self, key: str, commands: Sequence[Command]) -> list[Reply]:
+        try:
+            return await self._aask(commands)
+        except WireError:
+            self._let_go(key)
+            raise
+
+    def _let_go(self, key: str) -> None:
+        """After a failure the cache goes on without us: a lease that we went on prolonging would hold others up."""
+        held = self._leases.drop(key)
+        if held is not None:
+            self._hearing.ears.soon(lambda: self.client.ask([self._give_back(key, held.token)]))
+
     # load
 
     def load(self, key: str, tags: Sequence[str]) -> Loaded:
         """The blob and the tags' versions, in one round trip."""
         commands, look = self._loading(key, tags)
         if look is None or not look.asked:
-            return self._loaded(tags, look, self._ask(commands))
+            return self._loaded(tags, look, self._ask_for(key, commands))
         with self._hearing.seen.learning(look.asked) as learn:
-            replies = self._ask(commands)
+            replies = self._ask_for(key, commands)
             if None in replies[1:]:
                 replies[1:] = self._ask(self._asking(look))[1::2]
             learn(replies[1:])
@@ -103,9 +123,9 @@ class RedisLevel:
         """The same."""
         commands, look = self._loading(key, tags)
         if look is None or not look.asked:
-            return self._loaded(tags, look, await self._aask(commands))
+            return self._loaded(tags, look, await self._aask_for(key, commands))
         with self._hearing.seen.learning(look.asked) as learn:
-            replies = await self._aask(commands)
+            replies = await self._aask_for(key, commands)
             if None in replies[1:]:
                 replies[1:] = (await self._aask(self._asking(look)))[1::2]
             learn(replies[1:])
@@ -181,11 +201,11 @@ class RedisLevel:
 
     def save(self, key: str, blob: bytes, ttl_s: float) -> None:
         """Keep `blob` for `ttl_s`; not if somebody voided the key while we, by our lease, made it."""
-        self._saved(key, self._ask(self._saving(key, blob, ttl_s)))
+        self._saved(key, self._ask_for(key, self._saving(key, blob, ttl_s)))
 
     async def asave(self, key: str, blob: bytes, ttl_s: float) -> None:
         """The same."""
-        self._saved(key, await self._aask(self._saving(key, blob, ttl_s)))
+        self._saved(key, await self._aask_for(key, self._saving(key, blob, ttl_s)))
 
     def _saving(self, key: str, blob: bytes, ttl_s: float) -> list[Command]:
         wire, stamp, ttl_ms = self._names.value(key), self._hearing.stamp(key), max(1, int(ttl_s * 1000))
