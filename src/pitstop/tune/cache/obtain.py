@@ -198,7 +198,7 @@ def make(  # noqa: C901  every way that it can end stands here
             yield from core.links[leased[0]].ask(stats, "release", visit.key, leased[1])
 
 
-def lease(  # noqa: C901  as above
+def lease(  # noqa: C901, PLR0912  as above
     region: Region, visit: Visit, old: Entry | None
 ) -> Steps[tuple[tuple[int, str] | None, Entry | None]]:
     """The right to make the value, or an entry to serve instead; neither after `wait_s`, or where nobody grants it."""

@@ -9,12 +9,13 @@ import asyncio
 import secrets
 import time
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pitstop.tune.cache.level import Loaded
 from pitstop.tune.cache.redis.client import DEADLINE_S, Client
 from pitstop.tune.cache.redis.hearing import STAMP_BYTES, Hearing
-from pitstop.tune.cache.redis.leases import COMMIT, LEASE_S, RELEASE, Leases
+from pitstop.tune.cache.redis.leases import COMMIT, LEASE_S, RELEASE, Leases, owner_here
 from pitstop.tune.cache.redis.names import PREFIX, Names
 from pitstop.tune.cache.redis.wire import ReplyError, WireError
 
@@ -77,33 +78,27 @@ class RedisLevel:
         ears = self._hearing.ears
         if not ears.settled:  # what is kept before changes are heard would be thrown away as soon as they are
             ears.settle(self.client.deadline_s)
-        return self.client.ask(commands)
+        try:
+            return self.client.ask(commands)
+        except WireError:
+            self._let_go(owner_here())
+            raise
 
     async def _aask(self, commands: Sequence[Command]) -> list[Reply]:
         ears = self._hearing.ears
         if not ears.settled:
             await ears.asettle(self.client.deadline_s)
-        return await self.client.aask(commands)
-
-    def _ask_for(self, key: str, commands: Sequence[Command]) -> list[Reply]:
         try:
-            return self._ask(commands)
+            return await self.client.aask(commands)
         except WireError:
-            self._let_go(key)
+            self._let_go(owner_here())
             raise
 
-    async def _aask_for(self, key: str, commands: Sequence[Command]) -> list[Reply]:
-        try:
-            return await self._aask(commands)
-        except WireError:
-            self._let_go(key)
-            raise
-
-    def _let_go(self, key: str) -> None:
-        """After a failure the cache goes on without us: a lease that we went on prolonging would hold others up."""
-        held = self._leases.drop(key)
-        if held is not None:
-            self._hearing.ears.soon(lambda: self.client.ask([self._give_back(key, held.token)]))
+    def _let_go(self, owner: object) -> None:
+        """After a failure `owner` goes on without us: leases that we went on prolonging would hold others up."""
+        for key, held in self._leases.of_owner(owner):
+            self._leases.drop(key)
+            self._hearing.ears.soon(partial(self.client.ask, [self._give_back(key, held.token)]))
 
     # load
 
@@ -111,9 +106,9 @@ class RedisLevel:
         """The blob and the tags' versions, in one round trip."""
         commands, look = self._loading(key, tags)
         if look is None or not look.asked:
-            return self._loaded(tags, look, self._ask_for(key, commands))
+            return self._loaded(tags, look, self._ask(commands))
         with self._hearing.seen.learning(look.asked) as learn:
-            replies = self._ask_for(key, commands)
+            replies = self._ask(commands)
             if None in replies[1:]:
                 replies[1:] = self._ask(self._asking(look))[1::2]
             learn(replies[1:])
@@ -123,9 +118,9 @@ class RedisLevel:
         """The same."""
         commands, look = self._loading(key, tags)
         if look is None or not look.asked:
-            return self._loaded(tags, look, await self._aask_for(key, commands))
+            return self._loaded(tags, look, await self._aask(commands))
         with self._hearing.seen.learning(look.asked) as learn:
-            replies = await self._aask_for(key, commands)
+            replies = await self._aask(commands)
             if None in replies[1:]:
                 replies[1:] = (await self._aask(self._asking(look)))[1::2]
             learn(replies[1:])
@@ -201,11 +196,11 @@ class RedisLevel:
 
     def save(self, key: str, blob: bytes, ttl_s: float) -> None:
         """Keep `blob` for `ttl_s`; not if somebody voided the key while we, by our lease, made it."""
-        self._saved(key, self._ask_for(key, self._saving(key, blob, ttl_s)))
+        self._saved(key, self._ask(self._saving(key, blob, ttl_s)))
 
     async def asave(self, key: str, blob: bytes, ttl_s: float) -> None:
         """The same."""
-        self._saved(key, await self._aask_for(key, self._saving(key, blob, ttl_s)))
+        self._saved(key, await self._aask(self._saving(key, blob, ttl_s)))
 
     def _saving(self, key: str, blob: bytes, ttl_s: float) -> list[Command]:
         wire, stamp, ttl_ms = self._names.value(key), self._hearing.stamp(key), max(1, int(ttl_s * 1000))
@@ -276,7 +271,7 @@ class RedisLevel:
         if holder != token.encode():  # the second reply, as the first command may have been sent twice
             return None
         self._hearing.gates.take_down(key)
-        self._leases.add(key, token, self._names.lease(key), hold_s)
+        self._leases.add(key, token, self._names.lease(key), hold_s, owner_here())
         return token
 
     def _unleased(self, key: str, token: str) -> None:
