@@ -198,22 +198,15 @@ def make(  # noqa: C901  every way that it can end stands here
             yield from core.links[leased[0]].ask(stats, "release", visit.key, leased[1])
 
 
-def lease(  # noqa: C901, PLR0912  as above
-    region: Region, visit: Visit, old: Entry | None
-) -> Steps[tuple[tuple[int, str] | None, Entry | None]]:
+def lease(region: Region, visit: Visit, old: Entry | None) -> Steps[tuple[tuple[int, str] | None, Entry | None]]:
     """The right to make the value, or an entry to serve instead; neither after `wait_s`, or where nobody grants it."""
     core, stats = region.core, region.stats
     start_ns = core.now_ns()
     while True:
-        for place, link in enumerate(core.links):
-            if place in visit.failed:
-                continue
-            token = yield from link.ask(stats, "lease", visit.key, LEASE_S)
-            if token is not FAILED:
-                break
-            visit.failed.add(place)
-        else:
+        asked = yield from ask_for_lease(region, visit)
+        if asked is None:
             return None, None
+        place, token = asked
         if token is None:
             if old is not None and core.now_ns() < old.fresh_ns + region.rules.stale_s * 1e9:
                 return None, old
@@ -221,20 +214,36 @@ def lease(  # noqa: C901, PLR0912  as above
             next(stats.waits.up)
             if left_s <= 0:
                 return None, None
-            if (yield from link.ask(stats, "wait", visit.key, min(PIECE_S, left_s))) is FAILED:
+            if (yield from core.links[place].ask(stats, "wait", visit.key, min(PIECE_S, left_s))) is FAILED:
                 visit.failed.add(place)
                 return None, None
-        try:
-            entry = yield from fetch(region, visit)  # with a lease, too: it may have been made since we looked
-        except GeneratorExit:
-            raise
-        except BaseException:  # cancelled: nobody else would give the lease back
-            if token is not None:
-                yield from link.ask(stats, "release", visit.key, token)
-            raise
+        entry = yield from look_again(region, visit, place, token)
         if entry is not None and core.now_ns() < entry.fresh_ns and (old is None or entry.made_s > old.made_s):
             if token is not None:
-                yield from link.ask(stats, "release", visit.key, token)
+                yield from core.links[place].ask(stats, "release", visit.key, token)
             return None, entry
         if token is not None:
             return (place, token), None
+
+
+def ask_for_lease(region: Region, visit: Visit) -> Steps[tuple[int, str | None] | None]:
+    """The place of the first level that answers, and its token or None; None where no level does."""
+    for place, link in enumerate(region.core.links):
+        if place not in visit.failed:
+            token = yield from link.ask(region.stats, "lease", visit.key, LEASE_S)
+            if token is not FAILED:
+                return place, token
+            visit.failed.add(place)
+    return None
+
+
+def look_again(region: Region, visit: Visit, place: int, token: str | None) -> Steps[Entry | None]:
+    """What the levels have now: with a lease, too, it may have been made since we looked."""
+    try:
+        return (yield from fetch(region, visit))
+    except GeneratorExit:
+        raise
+    except BaseException:  # cancelled: nobody else would give the lease back
+        if token is not None:
+            yield from region.core.links[place].ask(region.stats, "release", visit.key, token)
+        raise
