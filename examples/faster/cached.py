@@ -20,13 +20,13 @@ app = FastAPI(title="Customers, kept")
 cache = Cache(max_entries=10_000)
 
 
-@cache.cached(region="others", ttl_s=60)  # type: ignore[untyped-decorator]  # what it makes of a function is Any
+@cache.cached(region="others", ttl_s=60)
 async def told(path: str) -> Any:
     """What another team's service says, for a minute."""
     return await asked(path)
 
 
-@cache.cached(region="overview", ttl_s=300, tags=["customer:{customer_id}"])  # type: ignore[untyped-decorator]  # as above
+@cache.cached(region="overview", ttl_s=300, tags=["customer:{customer_id}"])
 async def page_of(customer_id: int) -> bytes:
     """Somebody's page as it is sent."""
     result = await waves.arun(

@@ -102,7 +102,7 @@ def menu() -> list[dict[str, object]]:
     return listed
 
 
-@cache.cached(region="shelves", ttl_s=30)  # type: ignore[untyped-decorator]  # it takes functions of both colours
+@cache.cached(region="shelves", ttl_s=30)
 def shelves() -> list[dict[str, object]]:
     """Count what stands on each shelf."""
     with Session() as db:
@@ -130,7 +130,7 @@ def newest() -> list[dict[str, object]]:
         return [one.model_dump() for one in _shown(list(found))]
 
 
-@cache.cached(region="favourites", ttl_s=20)  # type: ignore[untyped-decorator]  # it takes functions of both colours
+@cache.cached(region="favourites", ttl_s=20)
 def favourites() -> list[int]:
     """Count which products were sold most."""
     with Session() as db:
@@ -152,7 +152,7 @@ def product(product_id: int) -> ProductOut:
     return ProductOut.model_validate(found)
 
 
-@cache.cached(region="product", ttl_s="adaptive", tags=["product:{product_id}"])  # type: ignore[untyped-decorator]  # it takes functions of both colours
+@cache.cached(region="product", ttl_s="adaptive", tags=["product:{product_id}"])
 def one_product(product_id: int) -> dict[str, object] | None:
     """Load one product; that there is none is worth keeping, too."""
     with Session() as db:
@@ -175,7 +175,7 @@ def recommendations(product_id: int) -> list[ProductOut]:
     return [ProductOut.model_validate(one) for one in together_with(product_id)]
 
 
-@cache.cached(region="bought together", ttl_s=60)  # type: ignore[untyped-decorator]  # it takes functions of both colours
+@cache.cached(region="bought together", ttl_s=60)
 def together_with(product_id: int) -> list[dict[str, object]]:
     """Work out what was bought together with a product."""
     with Session() as db:

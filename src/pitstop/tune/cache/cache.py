@@ -7,7 +7,7 @@ import os
 import threading
 import weakref
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, overload
 
 from pitstop.model.errors import SettingError
 from pitstop.record.asks import can_answer
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from pitstop.tune.cache.level import Level
     from pitstop.tune.cache.reporting import Metrics
     from pitstop.tune.cache.steps import Steps
+
+P = ParamSpec("P")
+F = TypeVar("F", bound="Callable[..., Any]")
 
 MAX_ENTRIES: Final = 10_000
 MOST_REGIONS: Final = 1000
@@ -105,6 +108,15 @@ class Cache:
         """All that were made."""
         return list(self._regions.values())
 
+    @overload
+    def cached(self, function: F, /) -> F: ...
+    @overload
+    def cached(
+        self, /, *, region: str | None = None, tags: Sequence[str] | Callable[..., Sequence[str]] = (),
+        key: Callable[..., object] | None = None, ignore: Collection[str] = (), version: str = "",
+        warm: bool | Iterable[Any] | Callable[[], Iterable[Any]] = False, **rules: Any,
+    ) -> Callable[[F], F]: ...  # fmt: skip
+
     def cached(
         self, function: Callable[..., Any] | None = None, /, *, region: str | None = None,
         tags: Sequence[str] | Callable[..., Sequence[str]] = (), key: Callable[..., object] | None = None,
@@ -115,12 +127,25 @@ class Cache:
 
         Without `region` it has one of its own, named as the function is. `ignore` names parameters that do not count,
         `key` answers what the key is made of, `version` goes into it: raise it when results of older code are no good.
+        The decorated function's attribute ``cache`` is its `pitstop.tune.cache.decorate.Cached`; see `forget`, too.
         `warm`: `Cache.warm` makes what past demand predicts, and the calls that are given here, as tuples of arguments.
         """
         if function is None:
-            return lambda decorated: self.cached(
-                decorated, region=region, tags=tags, key=key, ignore=ignore, version=version, warm=warm, **rules
-            )
+            return lambda decorated: self._decorated(decorated, region, tags, key, ignore, version, warm, rules)
+        return self._decorated(function, region, tags, key, ignore, version, warm, rules)
+
+    def forget(self, function: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> bool:
+        """Forget what the cached `function` returned for this call; whether it was there."""
+        return _cached(function).delete(*args, **kwargs)
+
+    async def aforget(self, function: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> bool:
+        """`forget` for asyncio."""
+        return await _cached(function).adelete(*args, **kwargs)
+
+    def _decorated(
+        self, function: Callable[..., Any], region: str | None, tags: Any, key: Any, ignore: Collection[str],
+        version: str, warm: Any, rules: dict[str, Any],
+    ) -> Callable[..., Any]:  # fmt: skip
         name = region or f"{function.__module__}.{function.__qualname__}"
         ttl_s = rules.pop("ttl_s", None) if name in self._regions else None
         where = self.region(name, **rules)
@@ -235,6 +260,13 @@ def _file(given: str | Path | Level | None) -> Level | None:
 
         return FileLevel(given)
     return given
+
+
+def _cached(function: object) -> Cached:
+    cached = getattr(function, "cache", None)
+    if isinstance(cached, Cached):
+        return cached
+    raise SettingError(f"{function!r} is not cached; decorate it with @cache.cached")
 
 
 def _rules(given: dict[str, Any]) -> Rules:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pitstop.model.errors import CacheValueError
 from pitstop.tune.cache.envelope import Envelope
+from pitstop.tune.cache.link import FAILED
 from pitstop.tune.cache.memory import Entry
 from pitstop.tune.cache.rules import Adaptive
 from pitstop.tune.cache.sizes import size_of
@@ -35,9 +36,12 @@ class Negative:
 
 
 class Visit:
-    """One lookup under way. `versions` are the tags' at each level, None where it did not answer."""
+    """One lookup under way. `versions` are the tags' at each level, None where they are not known.
 
-    __slots__ = ("epoch", "key", "level", "mark", "start_ns", "tags", "tenant", "ttl_s", "versions")
+    A level that `failed` once is not asked again for the same lookup: it would cost its deadline each time.
+    """
+
+    __slots__ = ("epoch", "failed", "key", "level", "mark", "start_ns", "tags", "tenant", "ttl_s", "versions")
 
     def __init__(self, core: Core, key: str, tags: tuple[str, ...], tenant: str, ttl_s: float | None = None) -> None:
         self.key = key
@@ -47,6 +51,7 @@ class Visit:
         self.start_ns = core.now_ns()
         self.epoch = core.versions.epoch
         self.mark: object = None
+        self.failed: set[int] = set()
         self.level = ""
         self.versions: list[dict[str, int] | None] = [None] * len(core.links)
 
@@ -133,8 +138,8 @@ def save(region: Region, visit: Visit, envelope: Envelope) -> Steps[None]:
     """Hand a value down to the levels that have told the versions of its tags."""
     core = region.core
     assert core.sealer is not None
-    for link, versions in zip(core.links, visit.versions, strict=True):
-        if versions is None:
+    for place, (link, versions) in enumerate(zip(core.links, visit.versions, strict=True)):
+        if versions is None or place in visit.failed:
             continue
         try:
             blob = core.sealer.seal(
@@ -146,7 +151,9 @@ def save(region: Region, visit: Visit, envelope: Envelope) -> Steps[None]:
             return
         if not visit.undisturbed(core):
             return
-        yield from link.ask(region.stats, "save", visit.key, blob, envelope.fresh_s + envelope.stale_s + SLACK_S)
+        life_s = envelope.fresh_s + envelope.stale_s + SLACK_S
+        if (yield from link.ask(region.stats, "save", visit.key, blob, life_s)) is FAILED:
+            visit.failed.add(place)
 
 
 def build(

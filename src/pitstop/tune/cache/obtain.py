@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from pitstop.tune.cache.flights import Flight
     from pitstop.tune.cache.keep import Visit
-    from pitstop.tune.cache.link import Link
     from pitstop.tune.cache.memory import Entry
     from pitstop.tune.cache.region import Region
     from pitstop.tune.cache.steps import Steps
@@ -42,8 +41,11 @@ def fetch(region: Region, visit: Visit) -> Steps[Entry | None]:
     """The newest of the levels below memory, kept in memory then; None where they have nothing that may be served."""
     core = region.core
     for place, link in enumerate(core.links):
+        if place in visit.failed:
+            continue
         loaded = yield from link.load(region.stats, visit.key, visit.tags)
         if loaded is None:
+            visit.failed.add(place)
             continue
         visit.versions[place] = dict(zip(visit.tags, loaded.versions, strict=True))
         if loaded.blob is None or core.sealer is None:
@@ -150,7 +152,7 @@ def make(  # noqa: C901  every way that it can end stands here
     Not `counted`: nobody asked for it.
     """
     core, stats = region.core, region.stats
-    leased: tuple[Link, str] | None = None
+    leased: tuple[int, str] | None = None  # the place of the level, the token
     visit.begin(core)
     token = MAKING.set(MAKING.get() | {visit.key})
     try:
@@ -192,41 +194,56 @@ def make(  # noqa: C901  every way that it can end stands here
         visit.end(core)
         with contextlib.suppress(ValueError):  # closed by the garbage collector, in whatever context that runs
             MAKING.reset(token)
-        if leased is not None:
-            yield from leased[0].ask(stats, "release", visit.key, leased[1])
+        if leased is not None and leased[0] not in visit.failed:  # else the lease ends by itself
+            yield from core.links[leased[0]].ask(stats, "release", visit.key, leased[1])
 
 
-def lease(  # noqa: C901  every way that it can end stands here
-    region: Region, visit: Visit, old: Entry | None
-) -> Steps[tuple[tuple[Link, str] | None, Entry | None]]:
+def lease(region: Region, visit: Visit, old: Entry | None) -> Steps[tuple[tuple[int, str] | None, Entry | None]]:
     """The right to make the value, or an entry to serve instead; neither after `wait_s`, or where nobody grants it."""
     core, stats = region.core, region.stats
     start_ns = core.now_ns()
     while True:
-        for link in core.links:
-            token = yield from link.ask(stats, "lease", visit.key, LEASE_S)
-            if token is not FAILED:
-                break
-        else:
+        asked = yield from ask_for_lease(region, visit)
+        if asked is None:
             return None, None
+        place, token = asked
         if token is None:
             if old is not None and core.now_ns() < old.fresh_ns + region.rules.stale_s * 1e9:
                 return None, old
             left_s = region.rules.wait_s - (core.now_ns() - start_ns) / 1e9
             next(stats.waits.up)
-            if left_s <= 0 or (yield from link.ask(stats, "wait", visit.key, min(PIECE_S, left_s))) is FAILED:
+            if left_s <= 0:
                 return None, None
-        try:
-            entry = yield from fetch(region, visit)  # with a lease, too: it may have been made since we looked
-        except GeneratorExit:
-            raise
-        except BaseException:  # cancelled: nobody else would give the lease back
-            if token is not None:
-                yield from link.ask(stats, "release", visit.key, token)
-            raise
+            if (yield from core.links[place].ask(stats, "wait", visit.key, min(PIECE_S, left_s))) is FAILED:
+                visit.failed.add(place)
+                return None, None
+        entry = yield from look_again(region, visit, place, token)
         if entry is not None and core.now_ns() < entry.fresh_ns and (old is None or entry.made_s > old.made_s):
             if token is not None:
-                yield from link.ask(stats, "release", visit.key, token)
+                yield from core.links[place].ask(stats, "release", visit.key, token)
             return None, entry
         if token is not None:
-            return (link, token), None
+            return (place, token), None
+
+
+def ask_for_lease(region: Region, visit: Visit) -> Steps[tuple[int, str | None] | None]:
+    """The place of the first level that answers, and its token or None; None where no level does."""
+    for place, link in enumerate(region.core.links):
+        if place not in visit.failed:
+            token = yield from link.ask(region.stats, "lease", visit.key, LEASE_S)
+            if token is not FAILED:
+                return place, token
+            visit.failed.add(place)
+    return None
+
+
+def look_again(region: Region, visit: Visit, place: int, token: str | None) -> Steps[Entry | None]:
+    """What the levels have now: with a lease, too, it may have been made since we looked."""
+    try:
+        return (yield from fetch(region, visit))
+    except GeneratorExit:
+        raise
+    except BaseException:  # cancelled: nobody else would give the lease back
+        if token is not None:
+            yield from region.core.links[place].ask(region.stats, "release", visit.key, token)
+        raise

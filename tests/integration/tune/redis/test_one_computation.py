@@ -10,7 +10,10 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 from pitstop.tune.cache.redis import RedisLevel
+from pitstop.tune.cache.redis.leases import LEASE_S
 
 if TYPE_CHECKING:
     from conftest import Ring, Server
@@ -127,3 +130,19 @@ def test_without_redis_each_process_computes_for_itself(server: Server, tmp_path
     end(begin(server.url, file, processes=2, callers=50, took_s=0.1, colours=["threads", "tasks"], deadline_s=0.2))
     server.thaw()
     assert len(file.read_text().splitlines()) == 2
+
+
+def test_a_lease_is_let_go_when_its_owner_can_no_longer_save(server: Server) -> None:
+    """Redis hangs while the value is made, and the cache goes on without it: nobody has to wait for the lease later."""
+    owner, other = RedisLevel(server.url, deadline_s=0.1), RedisLevel(server.url)
+    assert owner.lease("k", 30) is not None
+    server.freeze()
+    with pytest.raises(ConnectionError):
+        owner.save("k", b"value", 60)
+    server.thaw()
+    end_s = time.monotonic() + LEASE_S + 1
+    while other.lease("k", 30) is None:
+        assert time.monotonic() < end_s
+        other.wait("k", 0.2)
+    owner.close()
+    other.close()

@@ -185,7 +185,8 @@ def test_a_decorated_function_runs_once_for_equal_calls(cache: Cache) -> None:
     assert area(3) == area(3, 2) == area(height=2, width=3) == 6
     assert calls == [(3, 2)]
     assert area.__doc__ == "Width times height."
-    assert area.cache.delete(3)
+    assert cache.forget(area, 3)
+    assert not cache.forget(area, 3, 2)
     assert area(3) == 6
     assert len(calls) == 2
 
@@ -200,7 +201,7 @@ def test_a_decorated_coroutine_function_is_one_still(cache: Cache) -> None:
 
     async def run() -> None:
         assert await double(2) == await double(2) == 4
-        assert await double.cache.adelete(2)
+        assert await cache.aforget(double, 2)
         await double(2)
 
     asyncio.run(run())
@@ -242,6 +243,8 @@ def test_generators_and_texts_as_tags_are_refused(cache: Cache) -> None:
     def numbers() -> Any:
         yield 1
 
+    with pytest.raises(SettingError, match="decorate it with"):
+        cache.forget(len, [])
     with pytest.raises(SettingError, match="return a list instead"):
         cache.cached(numbers)
     with pytest.raises(SettingError, match=r'tags=\["users"\]'):

@@ -84,6 +84,22 @@ def test_while_a_level_is_down_memory_serves_and_functions_are_called(
     assert sum("does not answer" in record.message for record in caplog.records) == 1
 
 
+def test_a_level_that_failed_is_not_asked_again_for_the_same_lookup(make_cache: MakeCache, level: Faulty) -> None:
+    cache = make_cache(level)
+    level.down = True
+    cache.get_or_set("k", lambda: 1)
+    assert level.calls == ["load"]
+    level.down = False
+    level.calls.clear()
+
+    def source() -> int:
+        level.down = True
+        return 2
+
+    assert cache.get_or_set("j", source) == 2
+    assert level.calls == ["load", "lease", "load", "save"]
+
+
 def test_what_could_not_be_voided_is_before_the_level_is_believed_again(make_cache: MakeCache, level: Faulty) -> None:
     cache = make_cache(level)
     cache.set("k", 1, tags=["t"])

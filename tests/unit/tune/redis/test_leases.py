@@ -22,9 +22,10 @@ class Clock:
 def test_leases_are_prolonged_until_their_time_is_over() -> None:
     clock = Clock()
     leases = Leases(clock)
-    leases.add("short", "s", b"wire short", 1)
-    leases.add("long", "l", b"wire long", 30)
+    leases.add("short", "s", b"wire short", 1, "me")
+    leases.add("long", "l", b"wire long", 30, "you")
     assert [command[3] for command in leases.prolonging()] == [b"wire short", b"wire long"]
+    assert [key for key, _ in leases.of_owner("me")] == ["short"]
     clock.now_s = 2
     assert [command[3] for command in leases.prolonging()] == [b"wire long"]
     assert leases.of("short") is None

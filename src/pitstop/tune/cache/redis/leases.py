@@ -30,11 +30,21 @@ COMMIT: Final = (
 
 
 class Held(NamedTuple):
-    """A lease of ours. `until_s`: it is prolonged no more then, on the monotonic clock."""
+    """A lease of ours. `until_s`: it is prolonged no more then, on the monotonic clock. `owner`: as `owner_here`."""
 
     token: str
     wire_key: bytes
     until_s: float
+    owner: object
+
+
+def owner_here() -> object:
+    """The task that runs here, or else the thread."""
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:  # no loop runs here
+        task = None
+    return threading.get_ident() if task is None else f"task {id(task)}"
 
 
 class Leases:
@@ -44,13 +54,17 @@ class Leases:
         self._clock = clock
         self._held: dict[str, Held] = {}
 
-    def add(self, key: str, token: str, wire_key: bytes, hold_s: float) -> None:
+    def add(self, key: str, token: str, wire_key: bytes, hold_s: float, owner: object) -> None:
         """We hold it from now on, for `hold_s` at most."""
-        self._held[key] = Held(token, wire_key, self._clock() + hold_s)
+        self._held[key] = Held(token, wire_key, self._clock() + hold_s, owner)
 
     def of(self, key: str) -> Held | None:
         """Ours of `key`."""
         return self._held.get(key)
+
+    def of_owner(self, owner: object) -> list[tuple[str, Held]]:
+        """Those that `owner` took."""
+        return [(key, held) for key, held in list(self._held.items()) if held.owner == owner] if self._held else []
 
     def drop(self, key: str) -> Held | None:
         """We hold it no more."""

@@ -9,12 +9,13 @@ import asyncio
 import secrets
 import time
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pitstop.tune.cache.level import Loaded
 from pitstop.tune.cache.redis.client import DEADLINE_S, Client
 from pitstop.tune.cache.redis.hearing import STAMP_BYTES, Hearing
-from pitstop.tune.cache.redis.leases import COMMIT, LEASE_S, RELEASE, Leases
+from pitstop.tune.cache.redis.leases import COMMIT, LEASE_S, RELEASE, Leases, owner_here
 from pitstop.tune.cache.redis.names import PREFIX, Names
 from pitstop.tune.cache.redis.wire import ReplyError, WireError
 
@@ -77,13 +78,27 @@ class RedisLevel:
         ears = self._hearing.ears
         if not ears.settled:  # what is kept before changes are heard would be thrown away as soon as they are
             ears.settle(self.client.deadline_s)
-        return self.client.ask(commands)
+        try:
+            return self.client.ask(commands)
+        except WireError:
+            self._let_go(owner_here())
+            raise
 
     async def _aask(self, commands: Sequence[Command]) -> list[Reply]:
         ears = self._hearing.ears
         if not ears.settled:
             await ears.asettle(self.client.deadline_s)
-        return await self.client.aask(commands)
+        try:
+            return await self.client.aask(commands)
+        except WireError:
+            self._let_go(owner_here())
+            raise
+
+    def _let_go(self, owner: object) -> None:
+        """After a failure `owner` goes on without us: leases that we went on prolonging would hold others up."""
+        for key, held in self._leases.of_owner(owner):
+            self._leases.drop(key)
+            self._hearing.ears.soon(partial(self.client.ask, [self._give_back(key, held.token)]))
 
     # load
 
@@ -256,7 +271,7 @@ class RedisLevel:
         if holder != token.encode():  # the second reply, as the first command may have been sent twice
             return None
         self._hearing.gates.take_down(key)
-        self._leases.add(key, token, self._names.lease(key), hold_s)
+        self._leases.add(key, token, self._names.lease(key), hold_s, owner_here())
         return token
 
     def _unleased(self, key: str, token: str) -> None:
