@@ -30,8 +30,8 @@ from pitstop.tune.memory.leaks import LeakWatch
 from pitstop.tune.memory.pressure import Pressure
 from pitstop.tune.memory.readings import Held
 
-ROUNDS = 5
-REQUESTS = 1200
+ROUNDS = 3
+REQUESTS = 800
 CATALOGUE = 100_000
 ROWS = 60
 
