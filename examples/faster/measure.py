@@ -80,11 +80,13 @@ class FasterError(Exception):
 class Course:
     """All steps in one folder, one store and beside the same other services."""
 
-    def __init__(self, folder: Path, number: int, say: Callable[[str], object]) -> None:
+    def __init__(
+        self, folder: Path, number: int, say: Callable[[str], object], customers: int = tables.CUSTOMERS
+    ) -> None:
         self.folder = folder.resolve()
         self.store_url = f"sqlite:///{self.folder / 'pitstop.db'}"
         self.advised: list[str] = []
-        self._number = number
+        self._number, self._customers = number, customers
         self._say = say
         self._pages: dict[int, object] = {}
 
@@ -92,7 +94,7 @@ class Course:
         """Every step, measured."""
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
-        tables.fill(self.folder / "fresh.db")
+        tables.fill(self.folder / "fresh.db", self._customers)
         others = free_port(0)
         with self._program("others", "faster.upstream:app", others, ()):
             measured = []
@@ -187,7 +189,7 @@ def main() -> int:
     options = parser.parse_args()
     print(f"step {'':<30}  P50 ms   P95 ms   P99 ms  P95 against step 0")
     try:
-        measured = Course(options.folder, options.requests, print).run()
+        measured = Course(options.folder, options.requests, lambda line: print(line, flush=True)).run()
     except FasterError as error:
         print(error, file=sys.stderr)
         return 2

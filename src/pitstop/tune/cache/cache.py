@@ -131,6 +131,7 @@ class Cache:
                 f"region {name!r} exists with ttl_s={where.rules.ttl_s}; {ttl_s!r} needs a region of its own"
             )
         own = Cached(function, where, tags=tags, key=key, ignore=ignore, version=version, ttl_s=ttl_s)
+        own.owner = self
         if warm is not False:
             own.warmer = Warmer(own, warm)
             self.warmers.append(own.warmer)

@@ -39,6 +39,7 @@ class Cached:
         self.region = region
         self.ttl_s = ttl_s
         self.warmer: Warmer | None = None
+        self.owner: object = None  # the cache lives as long as what it decorates
         self.key = CallKey(function, ignore=ignore, version=version)
         self.by = key
         self._tags = tags

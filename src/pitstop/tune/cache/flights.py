@@ -66,7 +66,9 @@ class Wait:
         self.timeout_s = timeout_s
 
     def run(self) -> bool:
-        """Block this thread."""
+        """Block this thread; not where its own event loop has the leader, which could then never come to an end."""
+        if self.flight.thread_id == threading.get_ident():
+            return False
         gate = threading.Lock()
         gate.acquire()
         self.flight._add(gate.release)  # noqa: SLF001  the two are one thing

@@ -6,6 +6,7 @@ a caller refreshes at once if now − Δ·β·ln(random) is past the end, Δ bei
 
 from __future__ import annotations
 
+import contextlib
 import math
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
@@ -189,19 +190,24 @@ def make(  # noqa: C901  every way that it can end stands here
         if not flight.landed:  # cancelled: another of those who wait leads
             core.flights.give_up(visit.key, flight)
         visit.end(core)
-        MAKING.reset(token)
+        with contextlib.suppress(ValueError):  # closed by the garbage collector, in whatever context that runs
+            MAKING.reset(token)
         if leased is not None:
             yield from leased[0].ask(stats, "release", visit.key, leased[1])
 
 
-def lease(region: Region, visit: Visit, old: Entry | None) -> Steps[tuple[tuple[Link, str] | None, Entry | None]]:
+def lease(  # noqa: C901  every way that it can end stands here
+    region: Region, visit: Visit, old: Entry | None
+) -> Steps[tuple[tuple[Link, str] | None, Entry | None]]:
     """The right to make the value, or an entry to serve instead; neither after `wait_s`, or where nobody grants it."""
     core, stats = region.core, region.stats
     start_ns = core.now_ns()
-    link = core.links[0]
     while True:
-        token = yield from link.ask(stats, "lease", visit.key, LEASE_S)
-        if token is FAILED:
+        for link in core.links:
+            token = yield from link.ask(stats, "lease", visit.key, LEASE_S)
+            if token is not FAILED:
+                break
+        else:
             return None, None
         if token is None:
             if old is not None and core.now_ns() < old.fresh_ns + region.rules.stale_s * 1e9:
@@ -210,7 +216,14 @@ def lease(region: Region, visit: Visit, old: Entry | None) -> Steps[tuple[tuple[
             next(stats.waits.up)
             if left_s <= 0 or (yield from link.ask(stats, "wait", visit.key, min(PIECE_S, left_s))) is FAILED:
                 return None, None
-        entry = yield from fetch(region, visit)  # with a lease, too: it may have been made since we looked
+        try:
+            entry = yield from fetch(region, visit)  # with a lease, too: it may have been made since we looked
+        except GeneratorExit:
+            raise
+        except BaseException:  # cancelled: nobody else would give the lease back
+            if token is not None:
+                yield from link.ask(stats, "release", visit.key, token)
+            raise
         if entry is not None and core.now_ns() < entry.fresh_ns and (old is None or entry.made_s > old.made_s):
             if token is not None:
                 yield from link.ask(stats, "release", visit.key, token)

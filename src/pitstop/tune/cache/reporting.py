@@ -131,13 +131,18 @@ def warm(caches: Iterable[Cache], arguments: Mapping[str, Any]) -> dict[str, Any
     region = _text(arguments, "region")
     dry_run = bool(arguments.get("dry_run"))
     done: dict[str, int] = {}
+    left_out: list[str] = []
     for cache in caches:
         for warmer in cache.warmers:
             name = warmer.cached.region.name
-            if region in {None, name}:
+            if region not in {None, name}:
+                continue
+            try:
                 calls = warmer.due()
                 done[name] = done.get(name, 0) + (len(calls) if dry_run else warmer.warm(calls))
-    return {"calls": sum(done.values()), "regions": done, "dry_run": dry_run}
+            except (SettingError, TimeoutError) as error:
+                left_out.append(f"{name}: {error}")
+    return {"calls": sum(done.values()), "regions": done, "left_out": left_out, "dry_run": dry_run}
 
 
 def stats(caches: Iterable[Cache]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ for changes seen only at visits (Estimating frequency of change, ACM TOIT 2003, 
 mean interval, of n visits that found x changes; older visits fade.
 
 A TTL T costs c/T seconds of recomputation a second, and λT/2 of r answers a second are outdated. With an outdated
-answer worth p seconds, c/T + p·r·λ·T/2 is least at T = √(2c / (p·r·λ)).
+answer worth p seconds, c/T + p·r·λ·T/2 is least at T = √(2c / (p·r·λ)); never above 1/λ: most would be outdated.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 if TYPE_CHECKING:
     from pitstop.tune.cache.rules import Adaptive
 
-FADE: Final = 0.85  # what a visit still counts for at the next one: about the last 7 matter
+FADE: Final = 0.75  # what a visit still counts for at the next one: about the last 4 matter
 FIRST_SHARE: Final = (
     0.3  # of the span between least and most that a value gets of which nothing is known, geometrically
 )
@@ -63,6 +63,7 @@ def choose_ttl_s(trend: Trend, cost_s: float, rules: Adaptive) -> tuple[float, s
         return ttl_s, f"no change seen in {trend.span_s:.0f} s"
     rate, asked = trend.rate_per_s, trend.asked_per_s
     best_s = math.sqrt(2.0 * max(cost_s, 1e-6) / (rules.staleness_cost * max(asked, 1e-6) * rate))
+    best_s = min(best_s, 1 / rate)
     ttl_s = min(rules.most_s, max(rules.least_s, best_s))
     why = f"changes every {1 / rate:.0f} s, is made in {cost_s * 1e3:.1f} ms, asked for {asked:.3g} times a second"
     if ttl_s != best_s:

@@ -42,6 +42,7 @@ class Warmer:
             )
         self.cached = cached
         self.demand = Demand()
+        self.loop: asyncio.AbstractEventLoop | None = None  # where a coroutine function was last called
         self._given = () if isinstance(given, bool) else given
         core = cached.region.core
         self._key = f"{escape(core.namespace)}:*demand:{shorten(cached.key.name)}"
@@ -50,6 +51,8 @@ class Warmer:
     def remember(self, key: str, args: tuple[Any, ...], kwargs: dict[str, Any], old: Entry | None) -> None:
         """A call missed; `old` tells how often it had hit before."""
         at_s = self.cached.region.core.now_s()
+        if inspect.iscoroutinefunction(self.cached.function):
+            self.loop = asyncio.get_running_loop()
         self.demand.add(key, (args, tuple(kwargs.items())), at_s, 1 if old is None else old.hits + 1)
 
     def due(self, within_s: float = 0.0, most: int = MOST) -> list[Call]:
@@ -70,13 +73,18 @@ class Warmer:
                 found[key] = call
         return list(found.values())
 
-    def warm(self, calls: Iterable[Call]) -> int:
-        """Make these now, one after the other; how many were. Not for coroutine functions."""
-        if inspect.iscoroutinefunction(self.cached.function):
+    def warm(self, calls: Iterable[Call], timeout_s: float = EVERY_S) -> int:
+        """Make these now, one after the other; how many were. Not in the event loop's thread.
+
+        A coroutine function is called in the loop where it last was; SettingError where that is not known or is over.
+        """
+        if not inspect.iscoroutinefunction(self.cached.function):
+            return steps.run(self.steps(calls))
+        if self.loop is None or not self.loop.is_running():
             raise SettingError(
                 f"{self.cached.key.name} is a coroutine function; warm it with awarm() where its loop runs"
             )
-        return steps.run(self.steps(calls))
+        return asyncio.run_coroutine_threadsafe(self.awarm(list(calls)), self.loop).result(timeout_s)
 
     async def awarm(self, calls: Iterable[Call]) -> int:
         """The same for both colours."""

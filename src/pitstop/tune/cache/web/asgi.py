@@ -198,7 +198,7 @@ class _Answering:
         if mode is Mode.HOLD:
             self._start = message
         elif mode is not Mode.STAND_IN:
-            await self._forward({**message, "headers": making.headers} if mode is Mode.COPY else message)
+            await self._forward({**message, "headers": making.sent_headers} if mode is Mode.COPY else message)
 
     async def _body(self, message: Message) -> None:
         making = self._making
@@ -217,7 +217,7 @@ class _Answering:
             await _whole(self._forward, *making.whole())
             return
         if start is not None:  # it comes in pieces: each is passed on at once
-            await self._forward({**start, "headers": making.headers})
+            await self._forward({**start, "headers": making.sent_headers})
         await self._forward(message)
 
 

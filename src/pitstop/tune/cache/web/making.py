@@ -132,7 +132,12 @@ class Making:
         asked = self.look.asked
         if self.status == OK and evaluate(asked.headers, *validators(fields(self.headers))) == NOT_MODIFIED:
             return NOT_MODIFIED, [pair for pair in self.headers if pair[0].lower() in _KEPT_BY_304], b""
-        return self.status, self.headers, body
+        return self.status, self.sent_headers, body
+
+    @property
+    def sent_headers(self) -> list[Pair]:
+        """The answer's headers to send: a list of their own, because middleware further out changes it in place."""
+        return list(self.headers)
 
     def finish(self) -> Steps[None]:
         """The application is done: keep what is complete."""

@@ -13,7 +13,7 @@ from pitstop.model.errors import SettingError
 from pitstop.tune.cache.web.directives import names
 
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping, Sequence
+    from collections.abc import Mapping, MutableMapping, Sequence
 
 MARKER: Final = "pitstop.cache"  # in an ASGI scope or a WSGI environ
 
@@ -34,6 +34,14 @@ class Marker:
         """Cache-Control for answers that have none."""
         who = b"public, " if self.public else b""
         return who + (b"max-age=%d" % self.client_s if self.client_s else b"no-cache")
+
+
+def named_tags(tags: Sequence[str], arguments: Mapping[str, Any]) -> list[str]:
+    """`tags` with the arguments they name, as ``"item:{item_id}"``. Raises SettingError for names that are none."""
+    try:
+        return [tag.format_map(arguments) for tag in tags]
+    except KeyError as error:
+        raise SettingError(f"tags={list(tags)} name {error}, which is no argument: {sorted(arguments)}") from None
 
 
 def mark(

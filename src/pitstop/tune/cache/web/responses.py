@@ -16,9 +16,9 @@ from pitstop.model.errors import SettingError
 from pitstop.tune.cache.flights import Wait
 from pitstop.tune.cache.keys import LONGEST
 from pitstop.tune.cache.obtain import HIT, STALE
+from pitstop.tune.cache.slots import Slot
 from pitstop.tune.cache.web.exchange import CREDENTIALS, Asked, Stored, asked, restore, variant_key, varied
 from pitstop.tune.cache.web.rules import Terms, Use, kept_headers, use
-from pitstop.tune.cache.web.slots import Slot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

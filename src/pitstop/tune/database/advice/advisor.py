@@ -11,7 +11,7 @@ from pitstop.tune.database.advice import foreign as foreign_keys
 from pitstop.tune.database.advice import reading as kinds
 from pitstop.tune.database.advice.answer import ANALYZE, CREATE, Suggestion, size_text, without_values
 from pitstop.tune.database.advice.reading import read
-from pitstop.tune.database.advice.search import Asked
+from pitstop.tune.database.advice.search import Asked, wanted
 from pitstop.tune.database.advice.weigh import WORTH, Statement, Weighed, proposed, weighed
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Advisor:
             if each.kind == kinds.INVERTED:
                 self.refused.append(
                     f"{each.table} ({without_values(each.text)}): only an inverted index (GIN) would serve "
-                    f"'{reading.text[:60]}', and that cannot be tried without building it; try it on a copy of the database"
+                    f"'{reading.text[:60]}', and that cannot be tried without building it; try it on a copy"
                 )
 
     def stale(self) -> set[str]:
@@ -80,19 +80,18 @@ class Advisor:
 
     def indexes(self, stale: set[str], progress: Callable[[int, int], None] | None = None) -> None:
         """Tries indexes for all statements, and weighs those that help."""
-        ready = []
+        wants: list[tuple[Statement, Sequence[Index]]] = []
         for number, each in enumerate(self.statements):
             if progress is not None:
                 progress(number, len(self.statements))
             if each.reading.tables() & stale:
                 continue
             try:
-                each.asked.plan(())
+                wants.append((each, wanted(each.asked)))
             except SettingError as error:
                 self.refused.append(str(error))
-                continue
-            ready.append(each)
-        found = proposed(ready)
+        ready = [each for each, _ in wants]
+        found = proposed(wants)
         kept, refused = weighed(self.planner, ready, list(found))
         together = [look.index for look in kept]
         for look in kept:

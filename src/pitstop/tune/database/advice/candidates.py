@@ -33,9 +33,16 @@ class Keys(NamedTuple):
     either: tuple[tuple[Index, ...], ...]
 
     def singles(self) -> list[Index]:
-        """One key each, or one order."""
-        wanted = [(key,) for key in (*self.equal, *self.ranges)] + list(self.orders)
-        return _indexes(self.table, wanted)
+        """One key each; an order where nothing is equal.
+
+        Whoever follows an order until a filter lets enough through reads all of it in no order where too few match.
+        """
+        wanted = [(key,) for key in (*self.equal, *self.ranges)]
+        return _indexes(self.table, wanted if self.equal else [*wanted, *self.orders])
+
+    def ordered(self) -> list[Index]:
+        """The orders alone, for an index of only the rows that match."""
+        return _indexes(self.table, self.orders)
 
     def pairs(self) -> list[Index]:
         """What is equal first: behind a range or an order nothing more is looked up."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pitstop.record.lexing import Dialect
     from pitstop.tune.database.advice.shape import Catalog, Table
 
+ROWS_ASSUMED = 20.0  # after LIMIT where nobody counted: a page of a list
 EQUAL, RANGE, PREFIX, NULL, NOT_NULL, FLAG, INVERTED = (
     "equal",
     "range",
@@ -83,6 +84,15 @@ class Reading:
     sets: frozenset[str] = frozenset()
     rows_written: int = 1
 
+    def limit(self, rows: float | None) -> float:
+        """What stands after LIMIT, where a call returned `rows`: what is written there, else about as many.
+
+        Without an order it is a page at least: the one row that came was all there was, and all was read.
+        """
+        if self.limit_rows is not None:
+            return float(self.limit_rows)
+        return max(rows or ROWS_ASSUMED, 1.0 if self.orders else ROWS_ASSUMED)
+
     def tables(self) -> set[str]:
         """Names in the catalog of everything it reads or writes."""
         return {*self.sources.values(), *([self.writes] if self.writes else [])}
@@ -90,11 +100,12 @@ class Reading:
 
 def read(text: str, dialect: Dialect, catalog: Catalog) -> Reading:
     """Raises SettingError when it is no single SELECT, INSERT, UPDATE or DELETE that can be read."""
+    template = Template.of(text, dialect)
+    tree = parsed(template, dialect)
     from pitstop.tune.database.advice.walk import Walk  # noqa: PLC0415  it needs sqlglot
 
-    template = Template.of(text, dialect)
     reading = Reading(normalized(text, dialect), template)
-    Walk(reading, catalog, "postgres" if dialect is POSTGRESQL else "sqlite").run(parsed(template, dialect))
+    Walk(reading, catalog, "postgres" if dialect is POSTGRESQL else "sqlite").run(tree)
     return reading
 
 

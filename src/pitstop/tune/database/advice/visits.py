@@ -69,7 +69,7 @@ class Visits:
     def _limit(self) -> float | None:
         if not self.reading.limited:
             return None
-        return float(self.reading.limit_rows) if self.reading.limit_rows is not None else (self.rows or 20.0)
+        return self.reading.limit(self.rows)
 
     def _below(self, steps: Sequence[_Step], parent: int, loops: float) -> tuple[float, float]:
         """What all steps below `parent` cost, and how many rows come out."""

@@ -171,7 +171,7 @@ class Walk:
         if found is None:
             return None
         places = [self._place(column) for column in other.find_all(exp.Column)]
-        if any(place is None or place.alias == found.alias for place in places) or other.find(exp.Select):
+        if any(place and place.alias == found.alias for place in places) or other.find(exp.Select):
             return None
         numbers = tuple(int(each.name[1:]) for each in other.find_all(exp.Placeholder) if each.name[1:].isdigit())
         sql = "" if numbers or places or kind == kinds.RANGE else found.sql

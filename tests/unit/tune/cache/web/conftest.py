@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
@@ -152,6 +153,12 @@ def ask_wsgi(app: Any, path: str, method: str, headers: dict[str, str]) -> Answe
             body.close()
     assert len(told) == 1
     return Answer(int(told[0][0][:3]), dict(told[0][1]), whole)
+
+
+@pytest.fixture(scope="session")
+def kit() -> SimpleNamespace:
+    """What is here, for tests that make their own."""
+    return SimpleNamespace(Host=Host, Site=Site, HandClock=HandClock, ask_asgi=ask_asgi, ask_wsgi=ask_wsgi)
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from pitstop.model.errors import SettingError
@@ -132,3 +134,9 @@ def test_writes_are_known_with_what_they_change(text: str, kind: str, sets: froz
 def test_what_is_no_read_or_write_of_rows_is_refused(text: str) -> None:
     with pytest.raises(SettingError):
         reading(text)
+
+
+def test_where_sqlglot_is_not_installed_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sqlglot", None)
+    with pytest.raises(SettingError, match="pip install sqlglot"):
+        reading("SELECT 1 FROM users")

@@ -89,7 +89,13 @@ class Slot:
         self.visit.ttl_s = ttl_s
         yield from keep(self.region, self.visit, value, cost_s, None, lambda: None)
 
+    def disturb(self) -> None:
+        """What others are making or loading for this key is older than what is about to be kept."""
+        self.end()
+        self.region.core.loading.disturb(self.visit.key)
+
     def end(self) -> None:
         """Whatever came of it."""
         if self.visit.mark is not None:
             self.visit.end(self.region.core)
+            self.visit.mark = None
