@@ -28,10 +28,9 @@ from pitstop.tune.memory import leaks
 from pitstop.tune.memory.collector import GcTuning
 from pitstop.tune.memory.leaks import LeakWatch
 from pitstop.tune.memory.pressure import Pressure
-from pitstop.tune.memory.readings import Held
 
-ROUNDS = 5
-REQUESTS = 1200
+ROUNDS = 3
+REQUESTS = 800
 CATALOGUE = 100_000
 ROWS = 60
 
@@ -166,7 +165,7 @@ def watch_child(variant: str) -> None:
         spent = rounds_cost(LeakWatch().tick, 5.0, 300)
     elif variant == "leak watch, suspicious":
         now_s = [0.0]
-        leaks.held = lambda: Held(int(1e8 + now_s[0] * 1e5), 1)  # it grows by 6 MB a minute
+        leaks.held = lambda: int(1e8 + now_s[0] * 1e5)  # it grows by 6 MB a minute
         watch = LeakWatch(now_s=lambda: now_s[0], lines=lambda: ("", ""))
 
         def tick() -> None:

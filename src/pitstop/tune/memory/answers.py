@@ -68,7 +68,7 @@ def answer_types(_arguments: Mapping[str, Any]) -> dict[str, object]:
     containers = sorted(found.values(), key=lambda holder: -holder.length)[:MOST_ROWS]
     types = sorted(counted.counts.items(), key=lambda row: -row[1])
     return {
-        "held_bytes": now.nbytes if now else None,
+        "held_bytes": now,
         "objects": sum(counted.counts.values()),
         "types": [{"type": name, "count": count} for name, count in types[:MOST_ROWS]],
         "containers": [

@@ -13,7 +13,6 @@ generations; the third threshold is ignored); 3.14.5 and 3.15 went back to three
 from __future__ import annotations
 
 import gc
-import sys
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -32,7 +31,6 @@ MOST_YOUNG: Final = 50_000  # containers: of 500 B each 25 MB of garbage in cycl
 PAUSE_S: Final = 0.010  # R43
 YOUNG_PAUSE_S: Final = 0.002  # young collections that take longer on average have too many survivors
 THAW_S: Final = 3600.0  # frozen objects that became garbage are collected at least this often
-INCREMENTAL: Final = (3, 14, 0) <= sys.version_info[:3] <= (3, 14, 4)
 
 
 class GcTuning:

@@ -117,14 +117,14 @@ class LeakWatch:
             try:
                 now = held()
                 if now is not None:
-                    self.course.note(self.now_s(), now.nbytes)
+                    self.course.note(self.now_s(), now)
             finally:
                 self._reading.release()
 
     def _read(self) -> bool:
         with self._reading:
             now = held()
-            return now is not None and self.course.add(self.now_s(), now.nbytes)
+            return now is not None and self.course.add(self.now_s(), now)
 
     def _judge(self) -> None:
         now_s, slot_s = self.now_s(), self.course.slot_s

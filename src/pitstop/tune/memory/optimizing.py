@@ -60,7 +60,7 @@ def optimize(shrinkers: Iterable[Step] = ()) -> Optimized:
         ("freed memory back to the system", _trim),
     ]
     taken: list[StepTaken] = []
-    began_s, before = time.perf_counter(), _held_bytes()
+    began_s, before = time.perf_counter(), held()
     now = before
     for name, act in steps:
         step_s = time.perf_counter()
@@ -68,16 +68,11 @@ def optimize(shrinkers: Iterable[Step] = ()) -> Optimized:
             note = act()
         except Exception as error:  # noqa: BLE001  one that fails must not keep the others from giving up
             note = f"failed: {error!r}"
-        after = _held_bytes()
+        after = held()
         freed = now - after if now is not None and after is not None else 0
         taken.append(StepTaken(name, freed, time.perf_counter() - step_s, note if isinstance(note, str) else ""))
         now = after
     return Optimized(before, now, time.perf_counter() - began_s, taken)
-
-
-def _held_bytes() -> int | None:
-    now = held()
-    return None if now is None else now.nbytes
 
 
 def _drop_caches() -> str:

@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-from typing import NamedTuple
-
 _PAGE_FIELDS = (b"RssAnon", b"RssShmem", b"VmSwap")  # what is the process's own; mapped files can be dropped any time
 
 
-class Held(NamedTuple):
-    """`nbytes` of its own: anonymous and shared pages and what of them is swapped out; `blocks` of Python's own."""
-
-    nbytes: int
-    blocks: int
-
-
-def held() -> Held | None:
-    """What this process holds now; None where there is no ``/proc`` of Linux."""
+def held() -> int | None:
+    """Bytes of its own: anonymous and shared pages, and what of them is swapped out; None without Linux' ``/proc``."""
     try:
         with open("/proc/self/status", "rb") as file:  # noqa: PTH123  pathlib is not imported on the host's path
             status = file.read()
@@ -30,4 +20,4 @@ def held() -> Held | None:
             total += int(status[at + len(field) + 1 : status.index(b" kB", at)])
     if not found:
         return None
-    return Held(total * 1024, sys.getallocatedblocks())
+    return total * 1024

@@ -9,12 +9,15 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pitstop.app import open_store
 from pitstop.model import Window
+from pitstop.model.errors import NotFoundError
 from pitstop.model.tuned import GC_REPORT, PRESSURE_REPORT
+from pitstop.record.desk import ask_all, targets
 from shop.children import Child, free_port
 
 SERVICES = Path(__file__).parent / "services"
@@ -69,6 +72,20 @@ for kept, make in ((MAPS, lambda: mmap.mmap(-1, 65536)), (BASES, lambda: sqlite3
     assert run(code).splitlines() == ["__main__.MAPS: list of mmap.mmap", "__main__.BASES: list of sqlite3.Connection"]
 
 
+def answered(what: str, workers: int) -> tuple[list[dict[str, Any]], list[str]]:
+    """What all workers answer, once they are known."""
+    end_s = time.monotonic() + SOON_S
+    while True:
+        try:
+            known = targets(service="tuned", what=what)
+        except NotFoundError:
+            known = []
+        if len(known) >= workers or time.monotonic() > end_s:
+            answers, problems = ask_all(known, what, {}, patience_s=SOON_S)
+            return list(answers.values()), problems
+        time.sleep(0.1)
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_workers_of_a_real_server_report_how_their_memory_stands(tmp_path: Path, workers: int) -> None:
     port, store = free_port(0), f"sqlite:///{tmp_path / 'pitstop.db'}"
@@ -86,6 +103,11 @@ def test_workers_of_a_real_server_report_how_their_memory_stands(tmp_path: Path,
                 pids.add(response.read())
             connection.close()
         assert len(pids) == workers
+        for what in ("memory.types", "memory.optimize"):
+            answers, problems = answered(what, workers)
+            assert not problems
+            assert len(answers) == workers
+            assert all(one.keys() >= {"types"} or one["before_bytes"] > 0 for one in answers)
     finally:
         child.stop()
     reader = open_store(store, readonly=True)
