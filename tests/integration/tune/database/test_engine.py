@@ -116,6 +116,16 @@ def test_an_engine_without_deadline_and_one_in_autocommit(postgres_url, made):
         assert timeout_of(connection) == "30s"
 
 
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_an_engine_that_is_in_autocommit_as_a_whole_has_deadlines_too(postgres, driver):
+    def work(connection):
+        with statement_timeout(7):
+            inside = timeout_of(connection)
+        return inside, timeout_of(connection)
+
+    assert run(postgres.url(driver), work, isolation_level="AUTOCOMMIT") == ("7s", "30s")
+
+
 @pytest.mark.parametrize("driver", [*DRIVERS, "mysql+pymysql", "sqlite", "sqlite+aiosqlite"])
 def test_what_takes_too_long_is_stopped_by_the_database(request, driver):
     server = {"p": "postgres", "m": "mariadb", "s": "sqlite"}[driver[0]]

@@ -135,7 +135,7 @@ class Advisor:
         after = sum(each.asked.plan(together).cost * each.work.calls for each in look.statements)
         ratio = before / after if after and not reason else None
         seconds = sum(each.work.total_s for each in look.statements)
-        of_time = f"; they took {seconds:,.1f} s" if seconds else ""
+        of_time = f"; {seconds:,.1f} s were spent on it" if seconds else ""
         writes = sum(each.work.calls for each in ready if each.reading.writes == index.table)
         paid = (
             f"what writes pay is {look.paid / look.saved:.1%} of what reads gain"

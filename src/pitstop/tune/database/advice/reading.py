@@ -5,6 +5,7 @@ sqlglot reads both dialects into one tree; what it cannot read is not advised up
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -26,7 +27,10 @@ EQUAL, RANGE, PREFIX, NULL, NOT_NULL, FLAG, INVERTED = (
     "flag",
     "inverted",
 )
-SELECT, INSERT, UPDATE, DELETE = "select", "insert", "update", "delete"
+SELECT, INSERT, UPDATE, DELETE, OTHER = "select", "insert", "update", "delete", "other"
+
+
+_OF_ROWS = re.compile(r"(?i)\W*(select|with|insert|update|delete|replace)\b")
 
 
 class Condition(NamedTuple):
@@ -99,12 +103,15 @@ class Reading:
 
 
 def read(text: str, dialect: Dialect, catalog: Catalog) -> Reading:
-    """Raises SettingError when it is no single SELECT, INSERT, UPDATE or DELETE that can be read."""
+    """Raises SettingError when it is no single statement that can be read."""
     template = Template.of(text, dialect)
+    pattern = normalized(text, dialect)
+    if not _OF_ROWS.match(pattern):
+        return Reading(pattern, template, OTHER)
     tree = parsed(template, dialect)
     from pitstop.tune.database.advice.walk import Walk  # noqa: PLC0415  it needs sqlglot
 
-    reading = Reading(normalized(text, dialect), template)
+    reading = Reading(pattern, template)
     Walk(reading, catalog, "postgres" if dialect is POSTGRESQL else "sqlite").run(tree)
     return reading
 
