@@ -7,6 +7,7 @@ import logging
 import os
 import sqlite3
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 
 APPLICATION_ID: Final = 0x50495443  # "PITC", in the file's header: no other program's file is taken for ours
 BUSY_S: Final = 0.5  # a cache that has to be waited for longer is none
-TRIES: Final = 5
+TRIES: Final = 50
+PAUSE_S: Final = 0.01
 _SCHEMA = Path(__file__).with_name("schema.sql")
 
 _log = logging.getLogger("pitstop.cache")
@@ -89,16 +91,17 @@ class Connection:
             _inherited.append(self._db)  # closing it here would let go of the parent's locks
         self._db = None
         self.path.touch(mode=0o600)  # what is cached may be anybody's data
-        for attempt in range(TRIES):
+        for left in reversed(range(TRIES)):
             db = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
             try:
                 self._prepare(db)
             except BaseException as error:
                 db.close()
-                if isinstance(error, sqlite3.OperationalError) and attempt + 1 < TRIES and _is_busy(error):
-                    continue  # another process is just making the file, which no timeout waits for
-                raise
-            break
+                if not left or not _is_busy(error):
+                    raise
+                time.sleep(PAUSE_S)  # another process is just making the file, which no timeout waits for
+            else:
+                break
         self._db, self._pid = db, os.getpid()
         return db
 
@@ -135,7 +138,7 @@ class Connection:
             self.path.with_name(self.path.name + ending).unlink(missing_ok=True)
 
 
-def _is_busy(error: sqlite3.Error) -> bool:
+def _is_busy(error: BaseException) -> bool:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 
