@@ -6,6 +6,7 @@ Run: ``python bench/waves.py``. The best of several runs; recording on, below a 
 from __future__ import annotations
 
 import asyncio
+import importlib
 import time
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 EQUAL_S = 0.05
-TASKS = 200
-RUNS = 40
+TASKS = 50  # short enough for one turn on a busy machine
+RUNS = 150
 
 
 def sleeps() -> None:
@@ -96,12 +97,34 @@ def print_cost(waves: Waves) -> None:
         row(f"waves, inline, {shape}", best_s(lambda tasks=tasks: waves.run(tasks(nothing, inline=True))))  # type: ignore[misc]
 
 
+def print_peer() -> None:
+    """The same by Dask's threaded scheduler, where it is installed."""
+    try:
+        threaded = importlib.import_module("dask.threaded")
+    except ImportError:
+        print("Dask is not installed: pip install dask")
+        return
+    shapes = {
+        "wide": {f"t{i}": (swallow,) for i in range(TASKS)},
+        "chain": {f"t{i}": (swallow, *(f"t{one}" for one in (i - 1, i - 2) if one >= 0)) for i in range(TASKS)},
+    }
+    with ThreadPoolExecutor(8) as pool:
+        for shape, graph in shapes.items():
+            took_s = best_s(lambda graph=graph: threaded.get(graph, list(graph), pool=pool, num_workers=8))  # type: ignore[misc]
+            print(f"{'Dask, threads, ' + shape:<44} {took_s / TASKS * 1e6:8.1f} µs a task")
+
+
+def swallow(*_: object) -> None:
+    """A task of no length that is given results."""
+
+
 def main() -> None:
     """Print the table."""
     RECORDER.on = True
     waves = Waves(max_parallel=8)
     print_gain(waves)
     print_cost(waves)
+    print_peer()
 
 
 if __name__ == "__main__":

@@ -33,6 +33,11 @@ def requests(number: int, seed: int = 11) -> list[Request]:
     ]
 
 
+def buyers(wanted: list[Request]) -> tuple[int, ...]:
+    """Customers who buy something in `wanted`."""
+    return tuple(sorted({int(request.path.split("/")[2]) for request in wanted if request.method == "POST"}))
+
+
 def every_page() -> list[Request]:
     """Each page once, before anything is measured."""
     return [Request("GET", f"/customers/{customer}/overview") for customer in range(1, CUSTOMERS + 1)]

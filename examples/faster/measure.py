@@ -80,19 +80,21 @@ class FasterError(Exception):
 class Course:
     """All steps in one folder, one store and beside the same other services."""
 
-    def __init__(self, folder: Path, number: int, say: Callable[[str], object]) -> None:
+    def __init__(
+        self, folder: Path, number: int, say: Callable[[str], object], customers: int = tables.CUSTOMERS
+    ) -> None:
         self.folder = folder.resolve()
         self.store_url = f"sqlite:///{self.folder / 'pitstop.db'}"
         self.advised: list[str] = []
-        self._number = number
+        self._number, self._customers = number, customers
         self._say = say
-        self._pages: dict[int, object] = {}
+        self._pages: dict[tuple[str, int], object] = {}
 
     def run(self) -> list[Measured]:
         """Every step, measured."""
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
-        tables.fill(self.folder / "fresh.db")
+        tables.fill(self.folder / "fresh.db", self._customers)
         others = free_port(0)
         with self._program("others", "faster.upstream:app", others, ()):
             measured = []
@@ -114,21 +116,29 @@ class Course:
         record = ("-m", "pitstop", "run", "--service", SERVICE, "--store", self.store_url, "--", sys.executable)
         environment = {"FASTER_DB": str(database), "FASTER_OTHERS": others}
         with self._program(f"step{number}", f"faster.{step.module}:app", port, record, environment):
-            for customer in SAME:
-                page = json.loads(load.page(port, customer))
-                if page != self._pages.setdefault(customer, page):
-                    raise FasterError(f"step {number} shows another page of customer {customer} than step 0")
+            self._compare(number, port, "before", SAME)
             load.send(port, load.every_page())
             wanted = load.requests(self._number)
             time.sleep(1 - time.time() % 1)  # a window is of whole seconds, and what went before is not in it
             start_s = int(time.time())
             statuses = load.send(port, wanted)
             end_s = int(time.time()) + 1
+            time.sleep(max(0.0, end_s - time.time()))
+            self._compare(number, port, "after", (1, *load.buyers(wanted)))
         if set(statuses) != {200}:
             raise FasterError(f"step {number} answered {sorted(set(statuses))}, 200 was expected of every request")
         window = Window(start_s, end_s)
         pages = sum(request.method == "GET" for request in wanted)
         return Measured(step, window, self._stored(window, pages))
+
+    def _compare(self, number: int, port: int, moment: str, customers: tuple[int, ...]) -> None:
+        """Every step shows the same pages, also after somebody has bought something: what is kept is not outdated."""
+        for customer in customers:
+            page = json.loads(load.page(port, customer))
+            if page != self._pages.setdefault((moment, customer), page):
+                raise FasterError(
+                    f"{moment} the load step {number} shows another page of customer {customer} than step 0"
+                )
 
     def _stored(self, window: Window, pages: int) -> Stats:
         """What Pitstop says of the window; a clean stop has flushed it."""
@@ -187,7 +197,7 @@ def main() -> int:
     options = parser.parse_args()
     print(f"step {'':<30}  P50 ms   P95 ms   P99 ms  P95 against step 0")
     try:
-        measured = Course(options.folder, options.requests, print).run()
+        measured = Course(options.folder, options.requests, lambda line: print(line, flush=True)).run()
     except FasterError as error:
         print(error, file=sys.stderr)
         return 2

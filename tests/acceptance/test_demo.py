@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pitstop import analyze
 from pitstop.app import open_store
 from pitstop.model import Match, Window
 from shop.children import free_port
@@ -94,6 +95,26 @@ def _history_end_s(store_url: str) -> int:
         store.close()
 
 
+def _without_figures(store_url: str) -> list[str]:
+    """What the pages about tuning have nothing of yet."""
+    store, now_s = open_store(store_url, readonly=True), int(time.time())
+    window = Window(now_s - 900, now_s + 1)
+    try:
+        memory = analyze.memory(store, window, "shop")
+        found = {
+            "regions": [row for row in analyze.regions(store, window, "shop") if row.held and row.hits],
+            "pools": analyze.pools(store, window, "shop"),
+            "plans": analyze.plans(store, now_s + 1, "shop"),
+            "advice": [item for one in analyze.advice(store, now_s + 1) for item in one.items],
+            "collectors": memory.collectors,
+            "pressure": memory.pressure,
+            "limiters": memory.limiters,
+        }
+    finally:
+        store.close()
+    return [name for name, rows in found.items() if not rows]
+
+
 def test_the_demo_counts_every_visit_shows_itself_and_leaves_nothing_behind(tmp_path: Path, demos: list[Demo]) -> None:
     demo = Demo(tmp_path, "--rate", "40")
     demos.append(demo)
@@ -106,6 +127,12 @@ def test_the_demo_counts_every_visit_shows_itself_and_leaves_nothing_behind(tmp_
     while _stored(demo.places["store"], _history_end_s(demo.places["store"])).total() < 300:
         assert time.monotonic() < deadline_s, "no traffic is recorded"
         time.sleep(0.5)
+
+    missing = _without_figures(demo.places["store"])
+    while missing:
+        assert time.monotonic() < deadline_s, f"nothing is said of {missing}"
+        time.sleep(0.5)
+        missing = _without_figures(demo.places["store"])
 
     assert demo.stop() == 0
     assert demo.groups_alive() == []

@@ -37,7 +37,15 @@ from pitstop.analyze.profile import (
 )
 from pitstop.analyze.profile_formats import folded, pprof, speedscope
 from pitstop.analyze.queries import CodeLine, QueryDetail, QueryRow, queries, query
-from pitstop.analyze.regions import CacheEffect, RegionCourse, RegionRow, cache_effect, region_course, regions
+from pitstop.analyze.regions import (
+    CacheEffect,
+    RegionCourse,
+    RegionRow,
+    cache_effect,
+    region_course,
+    region_courses,
+    regions,
+)
 from pitstop.analyze.route_detail import RouteDetail, StatusRow, route_detail
 from pitstop.analyze.routes import RouteRow, routes, routes_of
 from pitstop.analyze.rows import SeriesRow, rows
@@ -135,6 +143,7 @@ __all__ = [
     "queries",
     "query",
     "region_course",
+    "region_courses",
     "regions",
     "route_detail",
     "routes",

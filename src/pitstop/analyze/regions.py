@@ -210,6 +210,25 @@ def region_course(
     """A region's lookups over time, or those of all."""
     step = step_s or automatic_step_s(window)
     found = store.rollups(window, Match(service=service, kind=REGION, name=region), step_s=step, hist=False)
+    return course_of(found, window, step)
+
+
+def region_courses(
+    store: Store, window: Window, service: str | None, names: Iterable[str]
+) -> tuple[RegionCourse, list[tuple[str, RegionCourse]]]:
+    """The course of all regions together, and those of `names`, from one read."""
+    step = automatic_step_s(window)
+    found = store.rollups(window, Match(service=service, kind=REGION), step_s=step, hist=False)
+    rows: dict[str, list[int]] = {name: [] for name in names}
+    for row, series in enumerate(found.series):
+        if series.name in rows:
+            rows[series.name].append(row)
+    own = [(name, course_of(found.chosen(chosen), window, step)) for name, chosen in rows.items()]
+    return course_of(found, window, step), own
+
+
+def course_of(found: Rollups, window: Window, step: int) -> RegionCourse:
+    """The course of rows of kind `region`, read in steps of `step` seconds."""
     ts = steps(window, step)
     counts: dict[str, list[int | None]] = {
         outcome: [None] * len(ts) for outcome in (CACHE_HIT, CACHE_STALE, CACHE_MISS, ERROR_OUTCOME)
@@ -237,7 +256,7 @@ def held_of(said: Sequence[Said], end_s: int) -> Held | None:
         return None
     bodies = [one.body for one in now]
     newest = bodies[0]
-    sets = sum(body["sets"] for body in bodies)
+    misses = sum(body["misses"] for body in bodies)
     limits = [body["max_bytes"] for body in bodies]
     return Held(
         ts=now[0].ts,
@@ -249,13 +268,13 @@ def held_of(said: Sequence[Said], end_s: int) -> Held | None:
         max_bytes=None if None in limits else sum(limits),
         level_hits=_together(body["hits"] for body in bodies),
         negative=sum(body["negative"] for body in bodies),
-        sets=sets,
+        sets=sum(body["sets"] for body in bodies),
         evictions=sum(body["evictions"] for body in bodies),
         refreshes=sum(body["refreshes"] for body in bodies),
         waits=sum(body["waits"] for body in bodies),
         invalidations=_together(body["invalidations"] for body in bodies),
         lookup_s=newest["lookup_s"],
-        recompute_s=max(body["recompute_s"] for body in bodies) if not sets else _weighted(bodies, "recompute_s", sets),
+        recompute_s=max(body["recompute_s"] for body in bodies) if not misses else _recompute_mean_s(bodies, misses),
         ttl_s=newest["ttl_s"],
         ttl_why=newest["ttl_why"],
         breaker=min((body["breaker"] for body in bodies), key=_badness),
@@ -275,8 +294,9 @@ def _quiet(name: str, held: Held | None) -> RegionRow:
     return RegionRow(name, 0, 0, 0, 0, None, "no data", None, None, None, 0.0, None, (), held)
 
 
-def _weighted(bodies: Sequence[dict[str, Any]], name: str, sets: int) -> float:
-    return float(sum(body[name] * body["sets"] for body in bodies) / sets)
+def _recompute_mean_s(bodies: Sequence[dict[str, Any]], misses: int) -> float:
+    """The mean of all workers: each miss makes a value."""
+    return float(sum(body["recompute_s"] * body["misses"] for body in bodies) / misses)
 
 
 def _together(maps: Iterable[dict[str, int]]) -> dict[str, int]:

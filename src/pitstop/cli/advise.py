@@ -199,13 +199,14 @@ def _apply(database: str, advice: Advice, *, yes: bool) -> list[Done]:
 
 
 def _print(advice: Advice, window: Window | None, service: str | None) -> None:
+    from pitstop.analyze.units import cut_middle  # noqa: PLC0415
+
     if window:
         terminal.say(terminal.title(service, window), style="bold")
+    terminal.say(cut_middle(advice.database, terminal.width()), style="bold")
     number = len(advice.suggestions)
     what = "nothing to change" if not number else "1 thing to change" if number == 1 else f"{number} things to change"
-    terminal.say(
-        f"{advice.database}: {'1 statement' if advice.read == 1 else f'{advice.read} statements'} looked at, {what}"
-    )
+    terminal.say(f"{'1 statement' if advice.read == 1 else f'{advice.read} statements'} looked at, {what}")
     if advice.suggestions:
         terminal.say()
         terminal.print_table(_COLUMNS, [_row(at, each) for at, each in enumerate(advice.suggestions, 1)])

@@ -84,11 +84,12 @@ def caches(store: Store, view: View) -> CachesAnswer:
     """Every region."""
     rows = analyze.regions(store, view.window, view.service)
     asked = [row.region for row in sorted(rows, key=lambda row: -row.lookups) if row.lookups][:MOST_LINES]
+    course, courses = analyze.region_courses(store, view.window, view.service, asked)
     return CachesAnswer(
         rows=rows,
         effect=analyze.cache_effect(rows),
-        course=analyze.region_course(store, view.window, view.service),
-        courses=[(name, analyze.region_course(store, view.window, view.service, name)) for name in asked],
+        course=course,
+        courses=courses,
         commands=analyze.caches(store, view.window, view.service),
     )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pitstop.dashboard.kinds import GAP, kind_of, short_statement
-from pitstop.model.series import CACHE, DB, HTTP_CLIENT
+from pitstop.model.series import CACHE, DB, HTTP_CLIENT, REGION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -205,8 +205,8 @@ def _note(span: TreeSpan, *, several: bool) -> str:
     words = []
     if span.is_root and several:
         words.append(span.service)
-    if span.kind == CACHE:
-        words.append(f"cache · {span.outcome}")
+    if span.kind in {CACHE, REGION}:
+        words.append(f"{kind_of(span.kind).what} · {span.outcome}")
     elif span.is_root or span.kind == HTTP_CLIENT or span.outcome == "error":
         words.append(span.outcome)
     if isinstance(span.attrs.get("wave"), int):

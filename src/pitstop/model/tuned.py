@@ -78,7 +78,11 @@ class PoolBody(TypedDict):
 
 
 class PlanNode(TypedDict):
-    """A step of a plan. Estimates against actuals; times are its own and its inputs', seconds, over all loops."""
+    """A step of a plan. Estimates against actuals; times are its own and its inputs', seconds, over all loops.
+
+    Rows are those of one loop, as databases estimate them; costs and pages include the inputs'. What a database does
+    not tell is None.
+    """
 
     what: str  # Index Scan, Sort …
     on: str  # table or index, alias

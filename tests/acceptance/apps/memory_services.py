@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 FASTER = float(os.environ.get("FASTER", "240"))
-PAGE = 120_000  # bytes that a request makes
+PAGE = 160_000  # bytes that a request makes
 
 LeakWatch(now_s=lambda: time.monotonic() * FASTER, every_s=0.05).start()
 
@@ -57,7 +57,7 @@ VISITS: list[Visit] = []
 
 
 def global_list(path: str, _body: bytes) -> None:
-    VISITS.extend(Visit(f"{path}/{n}", time.monotonic()) for n in range(PAGE // 200))
+    VISITS.extend(Visit(f"{path}/{n} Mozilla/5.0 (X11; Linux) {'x' * 150}", n) for n in range(PAGE // 300))
 
 
 class Prices:
@@ -145,12 +145,46 @@ def cycles(_path: str, _body: bytes) -> None:
 
 
 LAZY = iter(
-    """
-    decimal fractions statistics xml.dom.minidom xml.etree.ElementTree sqlite3 email.mime.text http.cookiejar ftplib 
-    tarfile zipfile xmlrpc.client pydoc doctest unittest.mock asyncio.subprocess multiprocessing.pool numpy 
-    numpy.linalg numpy.fft numpy.random sqlalchemy sqlalchemy.orm jinja2 django.db.models fastapi httpx rich.table 
-    cryptography.x509 hypothesis flask celery requests websockets typer litestar redis pymysql
-    """.split()
+    [
+        "decimal",
+        "fractions",
+        "statistics",
+        "xml.dom.minidom",
+        "xml.etree.ElementTree",
+        "sqlite3",
+        "email.mime.text",
+        "http.cookiejar",
+        "ftplib",
+        "tarfile",
+        "zipfile",
+        "xmlrpc.client",
+        "pydoc",
+        "doctest",
+        "unittest.mock",
+        "asyncio.subprocess",
+        "multiprocessing.pool",
+        "numpy",
+        "numpy.linalg",
+        "numpy.fft",
+        "numpy.random",
+        "sqlalchemy",
+        "sqlalchemy.orm",
+        "jinja2",
+        "django.db.models",
+        "fastapi",
+        "httpx",
+        "rich.table",
+        "cryptography.x509",
+        "hypothesis",
+        "flask",
+        "celery",
+        "requests",
+        "websockets",
+        "typer",
+        "litestar",
+        "redis",
+        "pymysql",
+    ]
 )
 WARM: dict[str, Any] = {}
 

@@ -53,8 +53,8 @@ def test_stale_answers_are_hits_and_errors_are_no_lookups(recorded: Any) -> None
 def test_without_a_miss_the_workers_say_what_making_a_value_costs(recorded: Any) -> None:
     lookups(recorded, "product", hit=(10, 0.001))
     assert regions(recorded.store, WINDOW)[0].saved_s is None, "nobody knows"
-    report(recorded, "a:1:x", "product", recompute_s=0.04, sets=1)
-    report(recorded, "b:1:x", "product", recompute_s=0.02, sets=3)
+    report(recorded, "a:1:x", "product", recompute_s=0.04, misses=1)
+    report(recorded, "b:1:x", "product", recompute_s=0.02, misses=3)
     (row,) = regions(recorded.store, WINDOW)
     assert row.recompute_s == pytest.approx(0.025)
     assert row.saved_s == pytest.approx(10 * 0.025 - 10 * 0.001)

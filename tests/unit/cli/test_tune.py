@@ -6,6 +6,7 @@ import io
 import json
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,7 +21,7 @@ from pitstop.store import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
 
 Did = list[tuple[str, dict[str, Any]]]
 
@@ -209,3 +210,23 @@ def test_options_go_behind_the_command(pitstop: Any) -> None:
     for name in ("cache", "memory"):
         ran = pitstop(name, "--json", "optimize" if name == "memory" else "warm")
         assert (ran.code, "options go behind the command" in ran.err) == (2, True)
+
+
+def test_the_document_names_every_field(pitstop: Any, tuned_url: str, did: Did) -> None:
+    text = (Path(__file__).parents[3] / "docs" / "json.md").read_text(encoding="utf-8")
+
+    def names(value: Any) -> set[str]:
+        if isinstance(value, dict):
+            inner = {
+                key: one for key, one in value.items() if key not in {"regions", "refused"} or isinstance(one, list)
+            }
+            return set(inner).union(*(names(one) for one in inner.values()))
+        return set().union(*(names(one) for one in value)) if isinstance(value, list) else set()
+
+    for arguments in (
+        ("cache", "stats", "--store", tuned_url), ("memory", "status", "--store", tuned_url),
+        ("cache", "invalidate", "--everything", "--dry-run"), ("memory", "optimize"), ("memory", "look"),
+    ):  # fmt: skip
+        missing = {name for name in names(json.loads(pitstop(*arguments, "--json").out)) if f"`{name}`" not in text}
+        assert not missing, arguments
+    assert did

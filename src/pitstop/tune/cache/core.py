@@ -108,23 +108,16 @@ class Core:
 
 
 def _came(entry: Entry) -> None:
-    region: Any = entry.owner
-    if region is not None:
-        stats = region.stats
-        stats.entries += 1
-        stats.nbytes += entry.nbytes
-        if entry.key.startswith(region.begin):
-            region.near[entry.key[region.begun :]] = entry
+    if entry.near is not None:
+        entry.owner.near[entry.near] = entry
 
 
 def _gone(entry: Entry, evicted: bool) -> None:
     region: Any = entry.owner
     if region is not None:
         stats = region.stats
-        stats.entries -= 1
-        stats.nbytes -= entry.nbytes
         stats.saved_s += entry.hits * entry.cost_s
-        if entry.key.startswith(region.begin) and region.near.get(name := entry.key[region.begun :]) is entry:
-            del region.near[name]
+        if entry.near is not None and region.near.get(entry.near) is entry:
+            del region.near[entry.near]
         if evicted:
             next(stats.evictions.up)

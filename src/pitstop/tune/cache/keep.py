@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pitstop.model.errors import CacheValueError
 from pitstop.tune.cache.envelope import Envelope
-from pitstop.tune.cache.memory import FOREVER_NS, Entry
+from pitstop.tune.cache.memory import Entry
 from pitstop.tune.cache.rules import Adaptive
 from pitstop.tune.cache.sizes import size_of
 from pitstop.tune.cache.trend import Trend, choose_ttl_s
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 EARLIEST: Final = 16.0  # Δ·β before the end: one of 10⁷ callers would refresh earlier than that
 UNTOLD_S: Final = 5.0  # that memory believes itself where the level below cannot tell of others' changes
+OWN_BYTES: Final = 400  # what an entry takes beside its key and value; measured with tracemalloc
 SLACK_S: Final = 1.0  # a blob is kept that much longer than it may be served, for clocks that differ
 
 
@@ -79,7 +80,7 @@ def entry_of(region: Region, visit: Visit, envelope: Envelope, link: Link) -> En
     fresh_ns = now_ns + int((envelope.fresh_s - age_s) * 1e9)
     entry = build(
         region, visit, envelope.value, envelope.made_s, fresh_ns, envelope.cost_s,
-        negative=envelope.negative, trend=envelope.trend, stale_s=envelope.stale_s,
+        negative=envelope.negative, trend=envelope.trend,
     )  # fmt: skip
     if set(envelope.tags) - set(visit.tags):
         entry.tags = tuple(dict.fromkeys((*visit.tags, *envelope.tags)))
@@ -112,7 +113,7 @@ def keep(
     stale_s = max(rules.stale_s, rules.stale_if_error_s)
     entry = build(
         region, visit, value, made_s, core.now_ns() + int(ttl_s * 1e9), cost_s,
-        negative=negative, trend=trend, stale_s=stale_s,
+        negative=negative, trend=trend,
     )  # fmt: skip
     if core.links and not all(link.level.tells for link in core.links):
         entry.check_ns = core.now_ns() + int(UNTOLD_S * 1e9)
@@ -126,22 +127,6 @@ def keep(
         envelope = Envelope(value, made_s, ttl_s, stale_s, cost_s, negative, visit.tags, (), trend)
         yield from save(region, visit, envelope)
     return entry
-
-
-def keep_here(region: Region, visit: Visit, value: Any) -> None:
-    """Keep a value that the host has set in memory, where there is no other level."""
-    rules, core = region.rules, region.core
-    negative = value is None
-    if negative:
-        ttl_s = rules.negative_ttl_s
-    elif isinstance(rules.ttl_s, Adaptive):
-        ttl_s, region.why = choose_ttl_s(Trend(), 0.0, rules.ttl_s)
-    else:
-        ttl_s = region.ttl_s = rules.ttl_s
-    stale_s = max(rules.stale_s, rules.stale_if_error_s)
-    fresh_ns = visit.start_ns + int(ttl_s * 1e9)
-    entry = build(region, visit, value, core.now_s(), fresh_ns, 0.0, negative=negative, trend=None, stale_s=stale_s)
-    core.memory.put(entry)
 
 
 def save(region: Region, visit: Visit, envelope: Envelope) -> Steps[None]:
@@ -166,7 +151,7 @@ def save(region: Region, visit: Visit, envelope: Envelope) -> Steps[None]:
 
 def build(
     region: Region, visit: Visit, value: Any, made_s: float, fresh_ns: int, cost_s: float, *,
-    negative: bool, trend: Trend | None, stale_s: float,
+    negative: bool, trend: Trend | None,
 ) -> Entry:  # fmt: skip
     """An entry that is kept nowhere yet."""
     soon_ns = fresh_ns
@@ -175,10 +160,11 @@ def build(
     elif region.rules.early:
         left_ns = max(0, fresh_ns - region.core.now_ns())
         soon_ns = fresh_ns - min(int(cost_s * region.rules.early * EARLIEST * 1e9), left_ns // 2)
-    stale_ns = min(FOREVER_NS, fresh_ns + int(stale_s * 1e9))
+    key = visit.key
+    near = key[region.begun :] if key.startswith(region.begin) else None
     return Entry(
-        visit.key, value, made_s, soon_ns, fresh_ns, stale_ns, cost_s, size_of(value), visit.tags, visit.epoch,
-        negative, trend, region,
+        key, value, made_s, soon_ns, fresh_ns, cost_s, size_of(value) + OWN_BYTES + 2 * len(key), visit.tags,
+        visit.epoch, negative, trend, region, near,
     )  # fmt: skip
 
 

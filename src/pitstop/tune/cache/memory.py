@@ -35,27 +35,26 @@ FOREVER_NS: Final = 1 << 62
 class Entry:
     """A value and what is known of it; times are monotonic ns, but for `made_s`, which is Unix time.
 
-    It is handed out as it is until `soon_ns` (early refresh may begin then), is fresh until `fresh_ns` and may be
-    served stale until `stale_ns`. From `check_ns` on the level it came from has to be asked again. `cost_s` is what
-    making it took. It is void with any of its `tags`; at `epoch` none of them was.
+    It is handed out as it is until `soon_ns` (early refresh may begin then) and is fresh until `fresh_ns`. From
+    `check_ns` on the level it came from has to be asked again. `cost_s` is what making it took. It is void with any of
+    its `tags`; at `epoch` none of them was. `near` is the key as the host writes it, where its region looks first.
     """
 
     __slots__ = (
-        "check_ns", "cost_s", "epoch", "fresh_ns", "hits", "key", "made_s", "nbytes", "negative", "owner", "seat",
-        "seen", "soon_ns", "stale_ns", "tags", "trend", "value",
+        "check_ns", "cost_s", "epoch", "fresh_ns", "hits", "key", "made_s", "nbytes", "near", "negative", "owner",
+        "seat", "seen", "soon_ns", "tags", "trend", "value",
     )  # fmt: skip
 
     def __init__(  # noqa: PLR0917  by position, which takes half the time of keywords
         self, key: str, value: Any, made_s: float = 0.0, soon_ns: int = FOREVER_NS, fresh_ns: int = FOREVER_NS,
-        stale_ns: int = FOREVER_NS, cost_s: float = 0.0, nbytes: int = 0, tags: tuple[str, ...] = (), epoch: int = 0,
-        negative: bool = False, trend: Any = None, owner: Any = None,
+        cost_s: float = 0.0, nbytes: int = 0, tags: tuple[str, ...] = (), epoch: int = 0,
+        negative: bool = False, trend: Any = None, owner: Any = None, near: str | None = None,
     ) -> None:  # fmt: skip
         self.key = key
         self.value = value
         self.made_s = made_s
         self.soon_ns = soon_ns
         self.fresh_ns = fresh_ns
-        self.stale_ns = stale_ns
         self.cost_s = cost_s
         self.nbytes = nbytes
         self.tags = tags
@@ -63,6 +62,7 @@ class Entry:
         self.negative = negative
         self.trend = trend
         self.owner = owner
+        self.near = near
         self.check_ns = FOREVER_NS
         self.hits = 0
         self.seen = 0  # hits that the hand has already taken into account

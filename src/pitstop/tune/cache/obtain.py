@@ -196,7 +196,9 @@ def make(  # noqa: C901  every way that it can end stands here
             yield from leased[0].ask(stats, "release", visit.key, leased[1])
 
 
-def lease(region: Region, visit: Visit, old: Entry | None) -> Steps[tuple[tuple[Link, str] | None, Entry | None]]:
+def lease(  # noqa: C901  every way that it can end stands here
+    region: Region, visit: Visit, old: Entry | None
+) -> Steps[tuple[tuple[Link, str] | None, Entry | None]]:
     """The right to make the value, or an entry to serve instead; neither after `wait_s`, or where nobody grants it."""
     core, stats = region.core, region.stats
     start_ns = core.now_ns()
@@ -214,7 +216,14 @@ def lease(region: Region, visit: Visit, old: Entry | None) -> Steps[tuple[tuple[
             next(stats.waits.up)
             if left_s <= 0 or (yield from link.ask(stats, "wait", visit.key, min(PIECE_S, left_s))) is FAILED:
                 return None, None
-        entry = yield from fetch(region, visit)  # with a lease, too: it may have been made since we looked
+        try:
+            entry = yield from fetch(region, visit)  # with a lease, too: it may have been made since we looked
+        except GeneratorExit:
+            raise
+        except BaseException:  # cancelled: nobody else would give the lease back
+            if token is not None:
+                yield from link.ask(stats, "release", visit.key, token)
+            raise
         if entry is not None and core.now_ns() < entry.fresh_ns and (old is None or entry.made_s > old.made_s):
             if token is not None:
                 yield from link.ask(stats, "release", visit.key, token)

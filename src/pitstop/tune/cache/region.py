@@ -10,9 +10,12 @@ from pitstop.model.series import REGION
 from pitstop.record.leaf import leaf
 from pitstop.record.recorder import RECORDER
 from pitstop.tune.cache import steps
-from pitstop.tune.cache.keep import Negative, Visit, keep, keep_here
+from pitstop.tune.cache.keep import OWN_BYTES, Negative, Visit, keep
 from pitstop.tune.cache.keys import LONGEST, full_key, prefix
+from pitstop.tune.cache.memory import Entry
 from pitstop.tune.cache.obtain import ERROR, HIT, MISS, STALE, entry_if_unasked, fetch, obtain
+from pitstop.tune.cache.rules import Adaptive
+from pitstop.tune.cache.sizes import size_of
 from pitstop.tune.cache.stats import Stats
 
 if TYPE_CHECKING:
@@ -20,7 +23,6 @@ if TYPE_CHECKING:
 
     from pitstop.tune.cache.core import Core
     from pitstop.tune.cache.flights import Flight
-    from pitstop.tune.cache.memory import Entry
     from pitstop.tune.cache.rules import Rules
     from pitstop.tune.cache.steps import Steps
 
@@ -42,7 +44,7 @@ class Region:
         self.name = name
         self.rules = rules
         self.stats = Stats(link.name for link in core.links)
-        self.ttl_s = 0.0  # the last that was chosen
+        self.ttl_s = 0.0 if isinstance(rules.ttl_s, Adaptive) else rules.ttl_s  # the last that was chosen
         self.why = ""
         self._prefixes: dict[str, str] = {}
         self._prefix = prefix(core.namespace, name, "")
@@ -53,6 +55,8 @@ class Region:
         self._find = core.memory.find
         self._hits = self.stats.hits["memory"]
         self._said = ""
+        alone = not core.links and rules.tenant is None
+        self._ttl_ns = 0 if isinstance(rules.ttl_s, Adaptive) or not alone else int(rules.ttl_s * 1e9)
         if rules.tenant is None:
             self.get = quick_get(self)  # type: ignore[method-assign]  # the same, in a third of the time
 
@@ -79,12 +83,8 @@ class Region:
         tenant: str | None = None,
     ) -> None:
         """Keep `value` for `ttl_s`, or as long as the region's rules say, on all levels."""
-        if ttl_s is None and not tags and not self.core.links:
-            tenant = self.tenant_of(tenant)
-            visit = Visit(self.core, full_key(self.prefix_of(tenant), key), self.names_of(tenant), tenant)
-            self.core.loading.disturb(visit.key)  # as in `_set`, where levels may have to be waited for
-            next(self.stats.sets.up)
-            keep_here(self, visit, value)
+        if self._ttl_ns and ttl_s is None and not tags and tenant is None and value is not None and type(key) is str:
+            self._set_here(key, value)
             return
         steps.run(self._set(self.visit(key, tenant, tags, ttl_s), value))
 
@@ -284,6 +284,20 @@ class Region:
         if entry is not None and core.now_ns() < entry.fresh_ns:
             return self.served(visit, entry, HIT)
         return self.made(visit, default)
+
+    def _set_here(self, key: str, value: Any) -> None:
+        """What `_set` does, where memory is all there is and nothing about the value is special."""
+        core = self.core
+        full = full_key(self._prefix, key)
+        core.loading.disturb(full)  # as in `_set`
+        next(self.stats.sets.up)
+        fresh_ns = core.now_ns() + self._ttl_ns
+        core.memory.put(
+            Entry(
+                full, value, core.now_s(), fresh_ns, fresh_ns, 0.0, size_of(value) + OWN_BYTES + 2 * len(full),
+                self._names, core.versions.epoch, False, None, self, key if len(key) <= LONGEST else None,
+            )
+        )  # fmt: skip
 
     def _set(self, visit: Visit, value: Any) -> Steps[None]:
         core = self.core

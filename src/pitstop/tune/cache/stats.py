@@ -68,8 +68,6 @@ class Stats:
         self.lookup = Mean()
         self.recompute = Mean()
         self.saved_s = 0.0  # by entries that have left
-        self.entries = 0
-        self.nbytes = 0
         self.tenants: dict[str, tuple[Tally, Tally]] = {}
         self.last_error = ""
 

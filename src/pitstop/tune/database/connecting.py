@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import URL
 
+VANISHED_S = 30  # until a peer that does not answer any more is given up: the kernel's own patience is a quarter hour
 _BUSY_MS = 5000  # how long SQLite waits for another writer
 _LIBPQ = frozenset({"psycopg", "psycopg_async", "psycopg2", "psycopg2cffi"})
 
@@ -39,7 +40,11 @@ def connect_arguments(how: Connecting, url: URL, given: Mapping[str, Any]) -> Ar
     has_timeout = False
     timeout_ms = round((how.statement_timeout_s or 0.0) * 1e3)
     if how.driver in _LIBPQ:
-        chosen["connect_timeout"] = how.timeout_s
+        chosen |= {
+            "connect_timeout": how.timeout_s,
+            "keepalives_idle": VANISHED_S,
+            "tcp_user_timeout": VANISHED_S * 1000,
+        }
         if how.pooled and how.driver in {"psycopg", "psycopg_async"}:
             chosen["prepare_threshold"] = None  # no statement of a name
         has_timeout = bool(timeout_ms) and not how.pooled and not {"options", "service"} & (set(given) | set(url.query))

@@ -18,6 +18,7 @@ from pitstop.model.errors import SettingError
 from pitstop.tune.database.explain_mariadb import explain_mariadb
 from pitstop.tune.database.explain_postgresql import explain_postgresql
 from pitstop.tune.database.explain_sqlite import explain_sqlite
+from pitstop.tune.database.names import must_be_sync
 from pitstop.tune.database.question import of_clause
 from pitstop.tune.database.statement import dialect_of, must_read, read_pattern
 
@@ -81,6 +82,7 @@ async def aanalyze(
 def _asked(
     engine: Engine, sql: str | Executable, params: Mapping[str, Any] | None, timeout_s: float, *, analyze: bool
 ) -> PlanBody:
+    must_be_sync(engine)
     with engine.connect() as connection:
         return _on_connection(connection, sql, params, timeout_s, analyze=analyze)
 

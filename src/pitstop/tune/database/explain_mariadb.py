@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from pitstop.model.errors import SettingError
 from pitstop.record.statements import MYSQL
 from pitstop.tune.database.plan_mariadb import read_mariadb
-from pitstop.tune.database.statement import READING, calls_in, first_word, read_pattern
+from pitstop.tune.database.statement import READING, calls_in, first_word, must_read, read_pattern
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -50,17 +50,18 @@ def explain_mariadb(question: Question, *, analyze: bool) -> PlanBody:
     connection = question.connection
     is_mariadb = bool(getattr(connection.dialect, "is_mariadb", False))
     dialect = "mariadb" if is_mariadb else "mysql"
-    read_pattern(question.text, server_dialect(connection))
+    question = question._replace(pattern=read_pattern(question.text, server_dialect(connection)))
+    limit = f"SET STATEMENT max_statement_time={question.timeout_s:.3f} FOR " if is_mariadb else ""
     if first_word(question.pattern) in READING:  # the server does not even explain others in such a transaction
         connection.exec_driver_sql("START TRANSACTION READ ONLY")
     if not analyze:
-        return read_mariadb(_text(question.run("EXPLAIN FORMAT=JSON ")), question.text, dialect)
+        return read_mariadb(_text(question.run(f"{limit}EXPLAIN FORMAT=JSON ")), question.text, dialect)
     if not is_mariadb:
         raise SettingError(
             "MySQL tells what it ran only as text, which is not read here; explain the statement instead"
         )
+    must_read(question.pattern)
     _must_be_harmless(question)
-    limit = f"SET STATEMENT max_statement_time={question.timeout_s:.3f} FOR "
     return read_mariadb(_text(question.run(f"{limit}ANALYZE FORMAT=JSON ")), question.text, dialect)
 
 

@@ -20,10 +20,8 @@ if TYPE_CHECKING:
     from pitstop.model.tuned import PlanBody
     from pitstop.tune.database.question import Question
 
-HARMLESS = frozenset(
-    {"random", "clock_timestamp", "timeofday", "gen_random_uuid", "uuid_generate_v4", "statement_timestamp"}
-)
-"""Volatile functions that only answer something else each time."""
+HARMLESS = ("random", "clock_timestamp", "timeofday", "gen_random_uuid", "system", "bernoulli")
+"""PostgreSQL's own volatile functions that only answer something else each time, and its ways of TABLESAMPLE."""
 
 _WRITING_STEPS = frozenset({"ModifyTable", "LockRows"})
 _READ_ONLY = (
@@ -31,8 +29,9 @@ _READ_ONLY = (
     " set_config('lock_timeout', '{ms}', true), set_config('standard_conforming_strings', 'on', true)"
 )
 _VOLATILE = sa.text(
-    "SELECT DISTINCT proname FROM pg_catalog.pg_proc WHERE provolatile = 'v' AND lower(proname) IN :names ORDER BY 1"
-).bindparams(sa.bindparam("names", expanding=True))
+    "SELECT DISTINCT proname FROM pg_catalog.pg_proc WHERE provolatile = 'v' AND lower(proname) IN :names"
+    " AND NOT (pronamespace = CAST('pg_catalog' AS regnamespace) AND proname IN :harmless) ORDER BY 1"
+).bindparams(sa.bindparam("names", expanding=True), sa.bindparam("harmless", list(HARMLESS), expanding=True))
 
 
 def explain_postgresql(question: Question, *, analyze: bool) -> PlanBody:
@@ -66,7 +65,7 @@ def _must_be_harmless(question: Question, document: Any) -> None:
             waiting.extend(here)
         elif isinstance(here, str):
             called |= calls_in(here)
-    volatile = question.connection.execute(_VOLATILE, {"names": sorted(called - HARMLESS) or [""]}).scalars()
+    volatile = question.connection.execute(_VOLATILE, {"names": sorted(called) or [""]}).scalars()
     for name in volatile:
         raise SettingError(
             f"{name}() may do more than read (it is VOLATILE), so the statement is not run; explain it instead"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from pitstop.model.errors import SettingError
-from pitstop.tune.database.names import LONGEST, quoted, verbatim
+from pitstop.tune.database.names import LONGEST, must_be_sync, quoted, verbatim
 from pitstop.tune.database.pool import is_pooled
 from pitstop.tune.database.statement import dialect_of, read_pattern
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Engine
 
+MYSQLS = frozenset({"mysql", "mariadb"})  # SQLAlchemy has a name for each
 LOCK_TIMEOUT_S = 5.0  # a build that waits for longer holds up everybody who comes after it
 _KEYS = frozenset({"asc", "desc", "nulls", "first", "last"})
 
@@ -55,10 +56,11 @@ def ensure_index(
     (PostgreSQL). Not for use within a transaction: it opens a connection of its own, in autocommit. Raises SettingError
     for what is no name, for a table that is not there, and where the database refuses.
     """
+    must_be_sync(engine)
     if not columns:
         raise SettingError("an index needs a column at least")
     dialect = engine.dialect
-    if (where or include) and dialect.name == "mysql":
+    if (where or include) and dialect.name in MYSQLS:
         raise SettingError(f"{'partial' if where else 'covering'} indexes are not known to {dialect.name}")
     if include and dialect.name != "postgresql":
         raise SettingError(f"INCLUDE is not known to {dialect.name}; name the columns last in the index instead")
@@ -78,7 +80,7 @@ def ensure_index(
             f"CREATE{' UNIQUE' if unique else ''} INDEX{concurrently} {quoted(dialect, index)}"
             f" ON {quoted(dialect, table)} ({', '.join(keys)}){covered}{condition}"
         )
-        on_table = f" ON {quoted(dialect, table)}" if dialect.name == "mysql" else ""
+        on_table = f" ON {quoted(dialect, table)}" if dialect.name in MYSQLS else ""
         drop = f"DROP INDEX{concurrently} {quoted(dialect, index) if on_table else full}{on_table}"
         commands = ((drop,) if leftover else ()) + (create,)
         why = "an earlier build had failed and left it invalid" if leftover else "no index had these columns"
@@ -181,7 +183,7 @@ def _patient(connection: Connection) -> Iterator[None]:
             was = connection.exec_driver_sql(f"SHOW {setting}").scalar()
             before.append(f"SET {setting} = '{was}'")
             connection.exec_driver_sql(f"SET {setting} = {value}")
-    elif name == "mysql":
+    elif name in MYSQLS:
         is_mariadb = getattr(connection.dialect, "is_mariadb", False)
         settings = [("lock_wait_timeout", round(LOCK_TIMEOUT_S)), *([("max_statement_time", 0)] if is_mariadb else [])]
         for setting, number in settings:

@@ -30,5 +30,11 @@ def verbatim(sql: str) -> sa.TextClause:
     return sa.text(sql.replace(":", r"\:"))
 
 
+def must_be_sync(engine: object) -> None:
+    """Raises SettingError for an engine of asyncio's."""
+    if hasattr(engine, "sync_engine"):
+        raise SettingError("this is an asyncio engine; make one by create_engine for it, or use aexplain and aanalyze")
+
+
 def _is_name(part: str) -> bool:
     return len(part) <= LONGEST and _PLAIN.fullmatch(part) is not None

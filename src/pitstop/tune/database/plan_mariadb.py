@@ -7,6 +7,7 @@ is the share that the condition keeps, in percent (MariaDB's manual, "ANALYZE FO
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from pitstop.model.errors import SettingError
@@ -47,6 +48,7 @@ _STEPS = {  # what is a step by itself; everything else that holds steps is only
     "grouping_operation": "Group",
     "duplicates_removal": "Distinct",
 }
+_MEMBER = re.compile(r'^(\s*+"[\w-]++": )"(.*)"(,?)$', re.MULTILINE)
 _CONDITIONS = ("attached_condition", "index_condition", "having_condition", "const_condition", "sort_key")
 
 
@@ -57,7 +59,8 @@ def read_mariadb(text: str, statement: str, dialect: str = "mariadb", duration_s
     where it is no such document.
     """
     try:
-        document: dict[str, Any] = json.loads(text, object_pairs_hook=_with_twins)
+        written = text if dialect == "mysql" else _MEMBER.sub(_escaped, text)
+        document: dict[str, Any] = json.loads(written, object_pairs_hook=_with_twins)
         block: dict[str, Any] = document["query_block"]
     except (ValueError, KeyError, TypeError):
         raise SettingError("this is no EXPLAIN FORMAT=JSON of MariaDB or MySQL: it has no query_block") from None
@@ -74,6 +77,11 @@ def read_mariadb(text: str, statement: str, dialect: str = "mariadb", duration_s
         root=root,
         findings=findings_of(root),
     )
+
+
+def _escaped(member: re.Match[str]) -> str:
+    """MariaDB writes conditions into its JSON as they are, with quotes and backslashes; each stands on a line."""
+    return f"{member[1]}{json.dumps(member[2])}{member[3]}"
 
 
 def _with_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -10,18 +10,20 @@ import weakref
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import event
+from sqlalchemy import Engine, event
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import AsyncAdaptedQueuePool, QueuePool
 
 from pitstop.model.tuned import POOL_REPORT, PoolBody
+from pitstop.record.operation import reset_current, set_current
+from pitstop.record.recorder import NOBODY
 from pitstop.record.reports import Report, add_reporter
 from pitstop.tune.database.limits import Fit, fit, server_limit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sqlalchemy import Engine
+    from sqlalchemy.ext.asyncio import AsyncEngine
     from sqlalchemy.pool import ConnectionPoolEntry
 
 SIZE = 20
@@ -36,6 +38,7 @@ class Counts:
     def __init__(self) -> None:
         self.opened = self.recycled = self.waits = self.timeouts = 0
         self.waited_ns = 0  # the longest since the last report
+        self.disposed = False  # and no connection was needed since
 
 
 class _Counting(QueuePool):
@@ -51,6 +54,7 @@ class _Counting(QueuePool):
         """The pool after `Engine.dispose`: it counts on."""
         made = super().recreate()
         made.counts = self.counts  # type: ignore[attr-defined]  # it is of this class
+        self.counts.disposed = True
         return made
 
     def _do_get(self) -> ConnectionPoolEntry:
@@ -91,7 +95,7 @@ class Watched:
 
     def __init__(self, engine: Engine, *, workers: int | None, statement_timeout_s: float | None, pooled: bool) -> None:
         self._engine = weakref.ref(engine)
-        self.name = name_of(engine)
+        self.name = _free_name(engine)
         self.workers = workers
         self.statement_timeout_s = statement_timeout_s
         self.pooled = pooled
@@ -104,13 +108,19 @@ class Watched:
         pool = engine.pool if engine is not None else None
         if engine is None or not isinstance(pool, _Counting):
             return
+        pool.counts.disposed = False
         pool.counts.opened += 1
         known = entry.record_info
         if known is not None:
             pool.counts.recycled += _MADE in known
             known[_MADE] = True
-        if self.fit is None and engine.dialect.name != "sqlite":
+        if self.fit is None and engine.dialect.name == "sqlite":
+            advice = "a file has no limit of connections; its writers take turns"
+            self.fit = Fit(pool.size(), pool._max_overflow, pool._recycle, None, advice)  # noqa: SLF001  ours
+        elif self.fit is None:
+            token = set_current(NOBODY)  # no work of the request that happens to come first
             limit, idle_s = server_limit(connection, engine.dialect.name)
+            reset_current(token)
             self.fit = fit(
                 pool.size(), pool._max_overflow, pool._recycle,  # noqa: SLF001  of a class of ours
                 limit=None if self.pooled else limit, workers=self.workers, idle_s=idle_s,
@@ -120,6 +130,12 @@ class Watched:
                     advice="behind a pooler in transaction mode, which shares the server's connections"
                 )
             pool.resize(self.fit.size, self.fit.overflow, self.fit.recycle_s)
+
+    def is_in_use(self) -> bool:
+        """Whether the engine is there and was not disposed of for good."""
+        engine = self._engine()
+        pool = engine.pool if engine is not None else None
+        return isinstance(pool, _Counting) and not pool.counts.disposed
 
     def body(self) -> PoolBody | None:
         """How the pool stands now; None where the engine is gone or has no such pool."""
@@ -161,6 +177,19 @@ def name_of(engine: Engine) -> str:
     return f"{url.get_backend_name()}://{url.host or ''}{port}/{url.database or ''}"
 
 
+def _free_name(engine: Engine) -> str:
+    """Engines of one database, such as a sync and an async one, are told apart by their drivers, then by numbers."""
+    name = name_of(engine)
+    taken = {watched.name for watched in list(_watched.values()) if watched.is_in_use()}
+    if name in taken:
+        name = f"{name} ({engine.dialect.driver})"
+    number, free = 1, name
+    while free in taken:
+        number += 1
+        free = f"{name} #{number}"
+    return free
+
+
 def watch(
     engine: Engine, *, workers: int | None = None, statement_timeout_s: float | None = None, pooled: bool = False
 ) -> Watched:
@@ -175,15 +204,15 @@ def is_pooled(engine: Engine) -> bool:
     return watched is not None and watched.pooled
 
 
-def pool_report(engine: Engine) -> PoolBody | None:
+def pool_report(engine: Engine | AsyncEngine) -> PoolBody | None:
     """How the pool of an engine made by `create_engine` stands now. The longest wait is forgotten by being told."""
-    watched = _watched.get(engine)
+    watched = _watched.get(engine if isinstance(engine, Engine) else engine.sync_engine)
     return watched.body() if watched is not None else None
 
 
 def _reports() -> Iterator[Report]:
     for watched in list(_watched.values()):
-        body = watched.body()
+        body = watched.body() if watched.is_in_use() else None
         if body is not None:
             yield Report(POOL_REPORT, watched.name, body)
 

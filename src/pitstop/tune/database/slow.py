@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -97,17 +98,18 @@ class SlowStatements:
     def offer(self, text: str, params: Any, duration_s: float) -> None:
         """Take a plan of this statement if it is its turn. The answer is not waited for."""
         pattern = statements(self._dialect)[text]
-        if not self._is_due(pattern) or _is_large(params):
+        if _is_large(params) or not self._is_due(pattern):
             return
         running = get_current()
         route = (running.root or running).name if running is not None and running is not NOBODY else ""
         self._waiting.append(Slow(text, params, pattern, duration_s, route))
-        with self._lock:
-            if not self._running:
-                self._running = True
-                start_thread(self._run)
-        if self._come.locked():
-            self._come.release()
+        with suppress(RuntimeError):  # no thread can be had; or two have rung the bell at once
+            with self._lock:
+                if not self._running:
+                    start_thread(self._run)
+                    self._running = True
+            if self._come.locked():
+                self._come.release()
 
     def _is_due(self, pattern: str) -> bool:
         now_s = self._now()

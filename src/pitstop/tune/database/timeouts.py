@@ -12,6 +12,9 @@ from __future__ import annotations
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
+from weakref import ref
+
+from sqlalchemy.pool import _ConnectionFairy  # there is no other way to know a connection that the pool has lent
 
 from pitstop.model.errors import SettingError
 from pitstop.record.operation import get_current
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from sqlalchemy import Connection
+    from sqlalchemy.engine import Transaction
 
 LEAST_TENANT_S = 15.0  # R39: what a tenant may be given
 MOST_TENANT_S = 60.0
@@ -28,7 +32,7 @@ DEFAULT_S = 30.0
 LONGEST_S = 86_400.0
 
 _BLOCK: ContextVar[float | None] = ContextVar("pitstop_statement_timeout", default=None)
-_SESSION, _LOCAL = "pitstop_timeout_session", "pitstop_timeout_local"  # in the info of a connection
+_SESSION, _LOCAL, _ROOT = (f"pitstop_timeout_{what}" for what in ("session", "local", "root"))  # in a connection's info
 
 
 @contextmanager
@@ -74,6 +78,8 @@ class Timeouts:
         self.tenants = checked_tenants(tenants)
         self.session_s = session_s
         self.pooled = pooled
+        self._is_sqlite = dialect == "sqlite"
+        self._quiet = not self.tenants and session_s == default_s  # nothing was set that differs from connecting
 
     def wanted_s(self) -> float | None:
         """Of a statement that begins here and now."""
@@ -86,35 +92,68 @@ class Timeouts:
                 return self.tenants.get((running.root or running).tenant, self.default_s)
         return self.default_s
 
-    def begun(self, connection: Connection) -> None:
-        """A transaction begins: what an earlier one has set is gone."""
-        connection.info.pop(_LOCAL, None)
-
-    def in_doubt(self, connection: Connection, *_: object) -> None:
-        """A savepoint was rolled back, perhaps with what was set behind it."""
-        connection.info[_LOCAL] = 0.0
-
     def apply(self, connection: Connection, context: Any) -> None:
         """Before a statement: tell the database where its deadline is another than what holds now."""
-        info = connection.info
+        if self._quiet and not self._is_sqlite and _BLOCK.get() is None:
+            return
+        if not is_lent(connection):
+            return
+        if self._is_sqlite:
+            clock = connection.info.get(CLOCK)
+            if clock is not None:
+                clock.start(self.wanted_s(), context)
+            return
         wanted_s = self.wanted_s()
-        holds_s = info.get(_LOCAL, info.get(_SESSION, self.session_s))
-        clock = info.get(CLOCK)
-        if clock is not None:
-            clock.start(wanted_s, context)
-        elif wanted_s != holds_s:
-            self._set(connection, wanted_s or 0.0)
+        if wanted_s != self._holding_s(connection):
+            self._quiet = False
+            self._set(connection, wanted_s)
 
-    def _set(self, connection: Connection, seconds: float) -> None:
+    def _holding_s(self, connection: Connection) -> float | None:
+        """What holds now: SET LOCAL until its transaction or savepoint ends, and then what the session has.
+
+        -1 within another transaction than the one where it was set: it may have been rolled back with a savepoint.
+        """
+        info = connection.info
+        local = info.get(_LOCAL)
+        if local is not None:
+            transaction, seconds = local
+            here, whole = _innermost(connection), connection.get_transaction()
+            if transaction() is here:
+                return float(seconds) if seconds else None
+            if whole is not None and info.get(_ROOT, _nothing)() is whole:
+                return -1.0
+        session_s: float | None = info.get(_SESSION, self.session_s)
+        return session_s
+
+    def _set(self, connection: Connection, seconds: float | None) -> None:
+        info = connection.info
         if self.dialect == "postgresql":
-            local = not _is_autocommit(connection)
-            if local or not self.pooled:  # nothing may be left on a pooler's connection
-                scope = "LOCAL" if local else "SESSION"
-                _run(connection, f"SET {scope} statement_timeout = {max(round(seconds * 1e3), 1) if seconds else 0}")
-                connection.info[_LOCAL if local else _SESSION] = seconds or None
+            ms = max(round(seconds * 1e3), 1) if seconds else 0
+            transaction = None if _is_autocommit(connection) else _innermost(connection)
+            if transaction is not None:
+                _run(connection, f"SET LOCAL statement_timeout = {ms}")
+                info[_LOCAL] = (ref(transaction), seconds)
+                info[_ROOT] = ref(connection.get_transaction() or transaction)
+            elif not self.pooled:  # nothing may be left on a pooler's connection
+                _run(connection, f"SET SESSION statement_timeout = {ms}")
+                info[_SESSION] = seconds
         elif self.dialect in {"mysql", "mariadb"}:
-            _run(connection, mysql_setting(seconds, is_mariadb=bool(getattr(connection.dialect, "is_mariadb", False))))
-            connection.info[_SESSION] = seconds or None
+            is_mariadb = bool(getattr(connection.dialect, "is_mariadb", False))
+            _run(connection, mysql_setting(seconds or 0.0, is_mariadb=is_mariadb))
+            info[_SESSION] = seconds
+
+
+def is_lent(connection: Connection) -> bool:
+    """Whether it is the host's; else SQLAlchemy looks at a server that it meets for the first time."""
+    return isinstance(connection.connection, _ConnectionFairy)
+
+
+def _innermost(connection: Connection) -> Transaction | None:
+    return connection.get_nested_transaction() or connection.get_transaction()
+
+
+def _nothing() -> None:
+    """A reference to nothing."""
 
 
 def mysql_setting(seconds: float, *, is_mariadb: bool) -> str:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from pitstop.model.errors import SettingError
+from pitstop.tune.database.names import must_be_sync
 from pitstop.tune.database.wording import bytes_text
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def maintain(engine: Engine, *, dry_run: bool = False, vacuum: bool = True) -> l
 
     VACUUM locks everybody out while it runs and needs the file's size twice on the disk; `vacuum` False leaves it out.
     """
+    must_be_sync(engine)
     path = _path(engine)
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         try:

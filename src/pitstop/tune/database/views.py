@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from pitstop.model.errors import SettingError
 from pitstop.record.timing import Span, gauge
 from pitstop.tune.database.indexes import Ensured
-from pitstop.tune.database.names import quoted, verbatim
+from pitstop.tune.database.names import must_be_sync, quoted, verbatim
 from pitstop.tune.database.statement import dialect_of, must_read, read_pattern
 from pitstop.tune.database.timeouts import statement_timeout
 
@@ -131,6 +131,7 @@ def view_age_s(engine: Engine, name: str) -> float | None:
 
 
 def _name(engine: Engine, name: str) -> str:
+    must_be_sync(engine)
     if engine.dialect.name != "postgresql":
         raise SettingError(f"{engine.dialect.name} has no materialized views; keep the answer in a cache or a table")
     return quoted(engine.dialect, name)

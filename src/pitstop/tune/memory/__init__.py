@@ -14,6 +14,7 @@ from pitstop.tune.memory.answers import answer_memory
 from pitstop.tune.memory.bursts import GrownLine, grown_by_line
 from pitstop.tune.memory.collector import GcTuning, tune_gc
 from pitstop.tune.memory.leaks import Finding, LeakWatch
+from pitstop.tune.memory.ledger import grown_lines
 from pitstop.tune.memory.optimizing import Optimized, can_shrink, optimize
 from pitstop.tune.memory.pools import ObjectPool
 from pitstop.tune.memory.pressure import Level, Pressure
@@ -54,14 +55,20 @@ class TunedMemory(NamedTuple):
 _tuned: list[TunedMemory] = []
 
 
-def tune_memory() -> TunedMemory:
+def tune_memory(*, bursts: bool = True) -> TunedMemory:
     """Fit the collector, watch for leaks and for pressure, and answer questions, from now on and across forks.
 
-    Call it when the service has started. A second call gives what the first has made.
+    Call it when the service has started. A second call gives what the first has made. Without `bursts` the line of a
+    leak outside of Python's objects is not looked for by itself, which costs half a second of CPU, once an hour at most
+    and only when there is such a leak; asking by ``memory.look`` still does.
     """
     if not _tuned:
-        leaks, pressure = LeakWatch(), Pressure()
+        leaks, pressure = LeakWatch(lines=grown_lines if bursts else _no_lines), Pressure()
         leaks.start()
         answer_memory()
         _tuned.append(TunedMemory(tune_gc(), leaks, pressure.start()))
     return _tuned[0]
+
+
+def _no_lines() -> tuple[str, str]:
+    return "", ""

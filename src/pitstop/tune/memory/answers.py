@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MOST_ROWS = 30
+OF_PYTHON = 2 / 3  # of the seconds of a look
 
 
 def answer_optimize(_arguments: Mapping[str, Any]) -> dict[str, object]:
@@ -38,20 +39,22 @@ def answer_optimize(_arguments: Mapping[str, Any]) -> dict[str, object]:
 def answer_look(arguments: Mapping[str, Any]) -> dict[str, object]:
     """``{seconds, lines: [{line, bytes_per_min, first_bytes, second_bytes, blocks, stays}], outside: {line, why}}``.
 
-    Takes `seconds` (10 by default, 120 at most) and `outside`: look for memory that no Python object shows, too.
+    Takes `seconds` (10 by default, 120 at most) and `outside`: whether the last third of them is for memory that no
+    Python object shows.
     """
     try:
         seconds = float(arguments.get("seconds", SECONDS))
     except (TypeError, ValueError):
         raise SettingError(f"seconds = {arguments.get('seconds')!r} is no number") from None
-    lines = grown_by_line(seconds)
+    outside = bool(arguments.get("outside", True))
+    lines = grown_by_line(seconds * OF_PYTHON if outside else seconds)
     answer: dict[str, object] = {
         "seconds": seconds,
         "lines": [each._asdict() | {"stays": each.stays} for each in lines],
         "outside": None,
     }
-    if arguments.get("outside", True):
-        line, why = grown_lines()
+    if outside:
+        line, why = grown_lines(seconds * (1 - OF_PYTHON))
         if line:
             answer["outside"] = {"line": line, "why": why}
     return answer

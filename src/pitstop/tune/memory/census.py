@@ -20,12 +20,16 @@ SIZED: Final = (dict, list, set, deque)
 
 
 class Census(NamedTuple):
-    """Counts by type's name; lengths of large containers by (id, type's name). `cpu_s` is what it took."""
+    """Counts by type's name; lengths of large containers by (id, type's name). `cpu_s` is what it took.
+
+    `frozen` is how many objects `gc.freeze` had taken out of sight: counts with another number cannot be compared.
+    """
 
     at_s: float
     counts: dict[str, int]
     lengths: dict[tuple[int, str], int]
     cpu_s: float
+    frozen: int
 
 
 def type_name(kind: type) -> str:
@@ -54,7 +58,7 @@ def census(now_s: float) -> Census:
     for kind, count in counts.items():
         name = type_name(kind)
         named[name] = named.get(name, 0) + count
-    return Census(now_s, named, lengths, time.thread_time() - began_s)
+    return Census(now_s, named, lengths, time.thread_time() - began_s, gc.get_freeze_count())
 
 
 def newest(wanted: set[str]) -> dict[str, list[Any]]:

@@ -30,7 +30,7 @@ YOUNG_PER_S: Final = 20.0  # young collections wanted: at 100 µs each they take
 LEAST_YOUNG: Final = 700  # CPython's default up to 3.11; 2,000 since
 MOST_YOUNG: Final = 50_000  # containers: of 500 B each 25 MB of garbage in cycles at most, before it is collected
 PAUSE_S: Final = 0.010  # R43
-YOUNG_PAUSE_S: Final = 0.002  # a young collection that takes longer has too many survivors: smaller ones then
+YOUNG_PAUSE_S: Final = 0.002  # young collections that take longer on average have too many survivors
 THAW_S: Final = 3600.0  # frozen objects that became garbage are collected at least this often
 INCREMENTAL: Final = (3, 14, 0) <= sys.version_info[:3] <= (3, 14, 4)
 
@@ -59,12 +59,12 @@ class GcTuning:
         self.collections = [0, 0, 0]
         self.total_s = self.longest_s = 0.0
         self.allocations_per_s = 0.0
-        self.why = "as it was found"
+        self.why = "as it was found: nothing asks for more"
         self._now_s = now_s
         self._before = gc.get_threshold()
         self._was_on = gc.isenabled()
         self._began_s = 0.0
-        self._round_longest = [0.0, 0.0, 0.0]
+        self._round_longest_s = self._round_young_s = 0.0
         self._young_most = most_young
         self._last_s = self._thawed_s = now_s()
         self._last_young = 0
@@ -102,7 +102,9 @@ class GcTuning:
         generation, pause_s = info["generation"], now_s - self._began_s
         self.collections[generation] += 1
         self.total_s += pause_s
-        self._round_longest[generation] = max(self._round_longest[generation], pause_s)
+        self._round_longest_s = max(self._round_longest_s, pause_s)
+        if generation < 2:  # noqa: PLR2004
+            self._round_young_s += pause_s
         if generation == 2 and pause_s > self.pause_s and self.freeze:  # noqa: PLR2004
             # what survives a full collection is in use, or was until now: the next one need not look at it
             gc.freeze()
@@ -115,12 +117,13 @@ class GcTuning:
         threshold = gc.get_threshold()[0]
         if elapsed_s <= 0 or not threshold:
             return
-        per_s = (young - self._last_young) / elapsed_s
+        count = young - self._last_young
+        per_s = count / elapsed_s
         self.allocations_per_s = per_s * threshold
         self._last_s, self._last_young = now_s, young
-        longest, self._round_longest = self._round_longest, [0.0, 0.0, 0.0]
-        self.longest_s = max(self.longest_s, *longest)
-        self._fit(threshold, max(longest[:2]))
+        self.longest_s = max(self.longest_s, self._round_longest_s)
+        self._fit(threshold, per_s, self._round_young_s / count if count else 0.0)
+        self._round_longest_s = self._round_young_s = 0.0
         if self.freeze and now_s - self._thawed_s >= THAW_S:
             self.thaw()
 
@@ -131,17 +134,21 @@ class GcTuning:
         gc.collect()
         gc.freeze()
 
-    def _fit(self, threshold: int, young_pause_s: float) -> None:
+    def _fit(self, threshold: int, per_s: float, young_pause_s: float) -> None:
+        """Larger while there are too many, twice as large at most in a round; smaller when they take too long.
+
+        When there are fewer it stays: what a request makes and drops again counts only while it lives, so a service
+        that has 1,000 collections a second at 700 may have none at 1,400.
+        """
+        least = max(LEAST_YOUNG, self._before[0])
         if young_pause_s > YOUNG_PAUSE_S:
-            self._young_most = max(LEAST_YOUNG, threshold // 2)
-            why = f"young collections took up to {young_pause_s * 1e3:.1f} ms: smaller ones"
+            chosen = self._young_most = max(least, threshold // 2)
+            why = f"young collections took {young_pause_s * 1e3:.1f} ms: smaller ones"
         else:
             self._young_most = min(self.most_young, self._young_most * 2)
-            why = f"{self.allocations_per_s:.0f} containers a second, to be collected {YOUNG_PER_S:.0f} times in it"
-        # up to twice a round: a burst is over before it has taught anything
-        wanted = min(self.allocations_per_s / YOUNG_PER_S, 2.0 * threshold)
-        chosen = int(max(LEAST_YOUNG, self._before[0], min(wanted, self._young_most)))
-        chosen = min(chosen, max(self._young_most, LEAST_YOUNG))
+            wanted = min(self.allocations_per_s / YOUNG_PER_S, 2.0 * threshold, self._young_most)
+            chosen = max(least, int(wanted)) if per_s > YOUNG_PER_S else threshold
+            why = f"{per_s:.0f} young collections a second at {threshold}, {YOUNG_PER_S:.0f} are enough"
         if abs(chosen - threshold) > threshold // 10:
             gc.set_threshold(chosen, *self._before[1:])
             self.why = why
@@ -151,7 +158,7 @@ class GcTuning:
         body = GcBody(
             thresholds=list(gc.get_threshold()), why=self.why, frozen=gc.get_freeze_count(),
             collections=list(self.collections), pause_s=self.total_s,
-            longest_s=max(self.longest_s, *self._round_longest), allocations_per_s=self.allocations_per_s,
+            longest_s=max(self.longest_s, self._round_longest_s), allocations_per_s=self.allocations_per_s,
         )  # fmt: skip
         return [Report(GC_REPORT, "", body)]
 

@@ -43,7 +43,7 @@ class Finding(NamedTuple):
         """As a report; no more `sure` when it has stopped to grow."""
         return LeakBody(
             what=self.growth.what,
-            why=self.growth.why,
+            why=self.growth.why if sure else f"it grows no more; before that {self.growth.why}",
             bytes_per_min=self.bytes_per_min,
             count_per_min=self.growth.count_per_min,
             since_s=self.since_s,
@@ -74,7 +74,7 @@ class LeakWatch:
         self.cpu_s = 0.0  # of everything it has done
         self._lines = lines
         self._looks: list[Look] = []
-        self._next_look_s = 0.0
+        self._next_look_s = self._next_lines_s = 0.0
         self._told: dict[str, float] = {}
         self._floor_s = float("-inf")
         self._reading = threading.Lock()
@@ -154,7 +154,8 @@ class LeakWatch:
         if known is not None:
             growth = growth._replace(line=growth.line or known.growth.line, why=known.growth.why)
         self.findings[growth.what] = Finding(growth, bytes_per_min, since_s, now_s)
-        if known is None and not growth.found:
+        if known is None and not growth.found and now_s >= self._next_lines_s:
+            self._next_lines_s = now_s + AGAIN_S
             line, why = self._lines()  # takes a while
             growth = growth._replace(line=line, why=why or growth.why)
             self.findings[growth.what] = Finding(growth, bytes_per_min, since_s, self.now_s())

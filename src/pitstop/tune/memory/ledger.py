@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from types import CodeType, FrameType
 
 MOST_S: Final = 0.5  # spent in the hook, over all threads: what a burst costs the host at most, twice that with entry
-LONGEST_S: Final = 10.0  # to wait for traffic: at R43's limit 170 kB, ten times what is asked for
+LONGEST_S: Final = 9.0  # to wait for traffic: at the limit of R43 150 kB, nine times what is asked for
 LEAST_BYTES: Final = 16_384  # of net growth; less says nothing
 EAGER: Final = 5  # net containers between young collections while threads are to be reached through them
 
@@ -115,19 +115,22 @@ class Ledger:
         return max(lines, key=lines.__getitem__) if lines else code.co_firstlineno
 
 
-def grown_lines(wait: Callable[[float], Any] = time.sleep) -> tuple[str, str]:
-    """Look closer for a moment: the line that takes memory outside of Python's objects, and why; "" for not found."""
+def grown_lines(longest_s: float = LONGEST_S, wait: Callable[[float], Any] = time.sleep) -> tuple[str, str]:
+    """Look closer for a moment: the line that takes memory outside of Python's objects, and why; "" for not found.
+
+    Takes `longest_s` at most, two thirds of it to find the function.
+    """
     given_out = malloc_books()
     if given_out is None:
         return "", ""
     calls = Ledger(given_out)
-    _run(calls, "profile", calls.profiled, wait, LONGEST_S)
+    _run(calls, "profile", calls.profiled, wait, longest_s * 2 / 3)
     code, nbytes = calls.keeper()
     if code is None:
         return "", ""
     lines = Ledger(given_out, MOST_S / 4)
     lines.only = code
-    _run(lines, "trace", lines.traced, wait, LONGEST_S / 2)
+    _run(lines, "trace", lines.traced, wait, longest_s / 3)
     found = lines if code in lines.sums else calls
     why = f"memory that no Python object shows: {nbytes / 1e3:.0f} kB more in {calls.events} calls looked at"
     return f"{code.co_filename}:{found.line_of(code)}", why

@@ -8,7 +8,7 @@ grows outside of Python's objects.
 from __future__ import annotations
 
 import gc
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from types import MethodDescriptorType, TracebackType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -153,7 +153,9 @@ def _of_entries(what: str, samples: list[Any], per_min: float) -> Growth:
     return Growth(what, f"{per_min:.0f} more entries a minute, none leave", nbytes, per_min)
 
 
-def _types(looks: Sequence[Look]) -> Iterable[Growth]:
+def _types(all_looks: Sequence[Look]) -> Iterable[Growth]:
+    frozen = all_looks[-1].census.frozen
+    looks = list(takewhile(lambda look: look.census.frozen == frozen, reversed(all_looks)))[::-1]
     rises = {
         name: _per_min(looks, [look.census.counts.get(name, 0) for look in looks])
         for name in looks[-1].census.counts

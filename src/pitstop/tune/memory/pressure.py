@@ -17,7 +17,7 @@ from pitstop.model.tuned import PRESSURE_REPORT, PressureBody
 from pitstop.record.recorder import RECORDER
 from pitstop.record.reports import Report, add_reporter, remove_reporter, tell
 from pitstop.tune.limit.limiter import Priority
-from pitstop.tune.memory.limits import Room, room
+from pitstop.tune.memory.limits import Room, Rooms
 from pitstop.tune.memory.rounds import Rounds
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class _Giver(NamedTuple):
 
 
 class Pressure:
-    """Reads how much memory is left every second (50 µs), and has those give up who can. For one process.
+    """Reads how much memory is left every second (60 µs), and has those give up who can. For one process.
 
     `read` answers how much there is; a test gives its own.
     """
@@ -61,7 +61,7 @@ class Pressure:
     def __init__(
         self,
         *,
-        read: Callable[[], Room | None] = room,
+        read: Callable[[], Room | None] | None = None,
         thresholds: dict[Level, float] | None = None,
         every_s: float = EVERY_S,
     ) -> None:
@@ -71,7 +71,7 @@ class Pressure:
             raise SettingError(f"thresholds have to rise within (0, 1], and are {ordered}")
         self.level = Level.NONE
         self.room: Room | None = None
-        self._read = read
+        self._read = read or Rooms()
         self._calm = 0
         self._givers: list[_Giver] = []
         self._shed: list[str] = []
@@ -103,6 +103,7 @@ class Pressure:
 
     def start(self) -> Pressure:
         """From now on, in a thread, across forks."""
+        self.step()
         add_reporter(self.reports)
         self._rounds.start()
         return self

@@ -36,7 +36,7 @@ class InThread:
 
     def drive(self, run: Run) -> None:
         """Until everything has ended. Raises KeyboardInterrupt or SystemExit where a task did, or somebody sent it."""
-        self._run = run
+        self._run: Run | None = run
         self._context = copy_context()
         try:
             self._wait(run)
@@ -44,6 +44,11 @@ class InThread:
             with self._lock:
                 run.stop()
             raise
+
+    def let_go(self) -> None:
+        """No thread is going to come back: leave nothing to the garbage collector. The last one may be on its way."""
+        with self._lock:
+            self._run = None
 
     def _wait(self, run: Run) -> None:
         self._step(None)
@@ -73,13 +78,16 @@ class InThread:
     def _step(self, ended: Ended | None) -> Call | None:
         asks = threading.get_ident() == self._asked
         with self._lock:
+            run = self._run
+            if run is None:
+                return None
             before_s = self._wait_s
             try:
-                wait_s = self._wait_s = self._context.run(self._run.step, ended)
+                wait_s = self._wait_s = self._context.run(run.step, ended)
             except BaseException as fault:  # noqa: BLE001  raised where the run was asked for
                 self._fault, wait_s = fault, None
             started, self._started = self._started, []
-            look = self._run.finished or self._fault is not None
+            look = run.finished or self._fault is not None
         mine = None if asks or not started else started.pop(0)
         for call in started:
             self._threads.submit(call)

@@ -176,7 +176,9 @@ class Run:
         loop = self._driver.loop
         assert loop is not None
         native = self._native(order.place, order.attempt, function, kwargs)
-        self._natives[order.place] = loop.create_task(native, name=self._graph.tasks[order.place].name, context=context)
+        task = loop.create_task(native, name=self._graph.tasks[order.place].name, context=context)
+        if not task.done():  # as one may be at once, of an eager task factory
+            self._natives[order.place] = task
 
     async def _native(
         self, place: int, attempt: int, function: Callable[..., Awaitable[Any]], kwargs: dict[str, object]

@@ -149,11 +149,6 @@ class Schedule:
         course = self.courses[place]
         return course.why if course.doing == _ENDING else ""
 
-    def runs(self, place: int, attempt: int) -> bool:
-        """Whether that attempt is running, and somebody waits for it."""
-        course = self.courses[place]
-        return course.attempt == attempt and course.doing == _RUNNING
-
     def take(self, ended: Ended, now_ns: int) -> None:
         """An attempt has ended. One that nobody waits for any more is thrown away."""
         place, attempt, value, error, start_ns, end_ns = ended

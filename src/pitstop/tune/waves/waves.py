@@ -82,7 +82,10 @@ class Waves:
         with Recording(self.name, graph, self.max_parallel) as recording:
             run = Run(graph, self._schedule(graph, timeout_s), recording, driver)
             driver.drive(run)
-            return run.result(self.name, self.on_failure)
+            result = run.result(self.name, self.on_failure)
+            if not result.abandoned:
+                driver.let_go()
+            return result
 
     async def arun(self, tasks: Iterable[Task], *, timeout_s: float | None = None) -> WavesResult:
         """The same from async code, for asyncio and loops that take its place.

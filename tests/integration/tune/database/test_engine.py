@@ -13,7 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import sqlalchemy as sa
 
-from pitstop.record import CURRENT, Operation
+from pitstop.instrument import hooks
+from pitstop.record import CURRENT, RECORDER, Operation
 from pitstop.record import reports as waiting
 from pitstop.tune.database import create_async_engine, create_engine, pool_report, statement_timeout
 from pitstop.tune.database.pool import OVERFLOW, SIZE
@@ -115,6 +116,16 @@ def test_an_engine_without_deadline_and_one_in_autocommit(postgres_url, made):
         assert timeout_of(connection) == "30s"
 
 
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_an_engine_that_is_in_autocommit_as_a_whole_has_deadlines_too(postgres, driver):
+    def work(connection):
+        with statement_timeout(7):
+            inside = timeout_of(connection)
+        return inside, timeout_of(connection)
+
+    assert run(postgres.url(driver), work, isolation_level="AUTOCOMMIT") == ("7s", "30s")
+
+
 @pytest.mark.parametrize("driver", [*DRIVERS, "mysql+pymysql", "sqlite", "sqlite+aiosqlite"])
 def test_what_takes_too_long_is_stopped_by_the_database(request, driver):
     server = {"p": "postgres", "m": "mariadb", "s": "sqlite"}[driver[0]]
@@ -128,8 +139,9 @@ def test_what_takes_too_long_is_stopped_by_the_database(request, driver):
     assert 0.15 < run(url, work) < 3
 
 
-def test_mariadbs_sessions_have_the_deadline_and_get_it_back(mariadb_url, made):
-    engine = made(mariadb_url, statement_timeout_s=20)
+@pytest.mark.parametrize("scheme", ["mysql", "mariadb"])
+def test_mariadbs_sessions_have_the_deadline_and_get_it_back(mariadb_url, made, scheme):
+    engine = made(mariadb_url.replace("mysql", scheme, 1), statement_timeout_s=20)
     with engine.connect() as connection:
         with statement_timeout(2):
             assert connection.exec_driver_sql("SELECT @@max_statement_time").scalar() == 2
@@ -197,7 +209,7 @@ def test_an_async_pool_is_sized_and_counted_alike(postgres):
         held = [await engine.connect() for _ in range(5)]
         with pytest.raises(sa.exc.TimeoutError):
             await engine.connect()
-        body = pool_report(engine.sync_engine)
+        body = pool_report(engine)
         for connection in held:
             await connection.close()
         await engine.dispose()
@@ -226,6 +238,38 @@ def test_pools_report_themselves_without_users_and_passwords(postgres, made):
         found = {name: json.loads(body) for _, name, body in waiting.take(pytest.fail, everybody=True)}
     assert found[f"postgresql://127.0.0.1:{postgres.port}/test"]["in_use"] == 1
     assert "s3cr3t" not in str(found)
+
+
+def test_engines_of_one_database_have_reports_of_their_own(sqlite_url, made):
+    engines = [made(sqlite_url) for _ in range(3)]
+    names = [name for kind, name, _ in waiting.take(pytest.fail, everybody=True) if kind == "pool"]
+    assert len(names) == len(set(names)) >= 3
+    for engine in engines:
+        with engine.connect():
+            assert "writers take turns" in pool_report(engine)["advice"]
+
+
+def test_what_an_engine_does_for_itself_is_no_work_of_a_request(postgres, recorded_by_drivers):
+    def work(connection):
+        return connection.exec_driver_sql("SELECT 5 AS five").scalar()
+
+    for driver in DRIVERS:
+        assert run(postgres.url(driver), work) == 5
+    found = [name for name in recorded_by_drivers() if "pg_catalog.pg_roles" in name or "five" in name]
+    assert found == ["SELECT ? AS five"] * 3
+
+
+@pytest.fixture
+def recorded_by_drivers(monkeypatch):
+    """Names of the statements that drivers have recorded below one request."""
+    monkeypatch.setattr(RECORDER, "on", True)
+    hooks.install(("psycopg", "psycopg2", "asyncpg", "sqlalchemy"))
+    root = Operation("http", time.perf_counter_ns())
+    token = CURRENT.set(root)
+    yield lambda: [child[1] for child in root.children if child[0] == "db"]
+    CURRENT.reset(token)
+    hooks.remove()
+    RECORDER.drain()
 
 
 def test_mariadbs_pool_is_recycled_before_the_server_would_drop_it(mariadb_url, made):

@@ -119,6 +119,7 @@ POSTGRES_REFUSED = [
     "SELECT * FROM orders WHERE id = 1 OR id = writes()",
     'SELECT "Odd $name"()',
     "SELECT odd$name()",
+    "SELECT mine.random()",
 ]
 
 
@@ -130,7 +131,8 @@ def traps(postgres_engine):
         connection.exec_driver_sql(
             "CREATE OR REPLACE FUNCTION inlined() RETURNS bigint LANGUAGE sql AS $$ SELECT nextval('numbers') $$"
         )
-        for odd in ('"Odd $name"', "odd$name"):
+        connection.exec_driver_sql("CREATE SCHEMA IF NOT EXISTS mine")
+        for odd in ('"Odd $name"', "odd$name", "mine.random"):
             connection.exec_driver_sql(
                 f"CREATE OR REPLACE FUNCTION {odd}() RETURNS bool LANGUAGE plpgsql AS"
                 " $$ BEGIN PERFORM pg_advisory_lock(4711); RETURN true; END $$"
@@ -142,7 +144,7 @@ def traps(postgres_engine):
     yield
     with postgres_engine.begin() as connection:
         connection.exec_driver_sql(
-            'DROP FUNCTION "Odd $name"; DROP FUNCTION odd$name'
+            'DROP FUNCTION "Odd $name"; DROP FUNCTION odd$name; DROP SCHEMA mine CASCADE'
             "; DROP FUNCTION inlined; DROP FUNCTION writes; DROP VIEW sneaky; DROP SEQUENCE numbers"
         )
 
@@ -211,6 +213,12 @@ def test_comments_that_mariadb_would_run_and_quotes_that_its_mode_reads_otherwis
         explain(engine, 'SELECT 1 AS "a\\"; DROP TABLE orders; -- "')
     engine.dispose()
     assert rows_of(sa.create_engine(mariadb.url("mysql+pymysql"))) == 10_000
+
+
+def test_sqlalchemys_own_dialect_of_mariadb_is_known(mariadb_url):
+    engine = sa.create_engine(mariadb_url.replace("mysql", "mariadb", 1))
+    assert analyze(engine, OPEN, {"status": "open"})["dialect"] == "mariadb"
+    engine.dispose()
 
 
 def test_sqlite_runs_no_function_that_it_does_not_know(sqlite_engine):

@@ -110,7 +110,7 @@ def test_a_plan_too_large_to_be_kept_is_cut_to_its_costly_path():
     cut = fitting(plan)
     assert len(json.dumps(cut)) < reports.MOST_BYTES
     assert [here["costly"] for here in walk(cut["root"])] == [True, True]
-    assert "500 steps" in cut["findings"][-1]
+    assert "501 steps" in cut["findings"][-1]
     assert fitting(cut) is cut
 
 

@@ -221,8 +221,18 @@ class Ring:
 
 @pytest.fixture
 def ring(tmp_path: Path) -> Iterator[Ring]:
+    """One of the test's own, which it may treat as it likes."""
     with ExitStack() as stack:
         ring = Ring(tmp_path)
+        stack.callback(ring.kill)
+        yield ring
+
+
+@pytest.fixture(scope="session")
+def quiet_ring(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ring]:
+    """One for tests that leave it as it is."""
+    with ExitStack() as stack:
+        ring = Ring(tmp_path_factory.mktemp("ring"))
         stack.callback(ring.kill)
         yield ring
 

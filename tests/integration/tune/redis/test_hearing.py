@@ -157,9 +157,9 @@ def test_a_counter_that_redis_lost_never_brings_old_values_back(
     assert one.core.links[0].level.versions(["pitstop:*"]) > versions
 
 
-def test_all_servers_of_a_cluster_are_heard(ring: Ring, until: Callable[..., Any]) -> None:
+def test_all_servers_of_a_cluster_are_heard(quiet_ring: Ring, until: Callable[..., Any]) -> None:
     """Whichever of them has the key."""
-    (one, level), (other, _) = begin(ring.url, until)
+    (one, level), (other, _) = begin(quiet_ring.url, until)
     for number in range(30):
         one.set(f"key {number}", 1)
         assert other.get(f"key {number}") == 1
@@ -203,9 +203,47 @@ def test_without_anybody_who_holds_it_the_thread_ends(server: Server, until: Cal
     """A cache that was thrown away leaves no thread behind."""
     cache = Cache(redis=server.url)
     cache.get("x")
-    assert any(thread.name == "pitstop-cache-ears" for thread in threading.enumerate())
+    assert any(thread.name == "pitstop cache ears" for thread in threading.enumerate())
     del cache
-    gc.collect()
-    until(
-        lambda: not any(thread.name == "pitstop-cache-ears" for thread in threading.enumerate()), "the thread ends", 5
-    )
+
+    def ended() -> bool:
+        gc.collect()
+        return not any(thread.name == "pitstop cache ears" for thread in threading.enumerate())
+
+    until(ended, "the thread ends", 5)
+
+
+def test_where_redis_may_not_tell_memory_asks_again(server: Server, until: Callable[..., Any]) -> None:
+    """An account without CLIENT TRACKING: everything works, nobody is told, and the reason is."""
+    server.say("ACL", "SETUSER", "plain", "on", ">word", "~*", "&*", "+@all", "-client|tracking")
+    level = RedisLevel(f"redis://plain:word@127.0.0.1:{server.port}", deadline_s=2)
+    cache = Cache(redis=level)
+    cache.set("x", 1)
+    assert cache.get("x") == 1
+    until(lambda: "tracking" in level.ears.error, "the reason is told")
+    assert not level.tells
+    assert level.breaker == "closed"
+    cache.close()
+
+
+def test_what_a_new_process_does_first_is_kept(server: Server) -> None:
+    """Nothing is thrown away because changes began to be heard only then."""
+
+    def first() -> bool:
+        cache = Cache(redis=RedisLevel(server.url, deadline_s=2))
+        cache.set("first", 1)
+        start = from_memory(cache)
+        kept = cache.get("first") == 1 and from_memory(cache) == start + 1
+        cache.close()
+        return kept
+
+    async def afirst() -> bool:
+        cache = Cache(redis=RedisLevel(server.url, deadline_s=2))
+        await cache.aset("first", 1)
+        start = from_memory(cache)
+        kept = await cache.aget("first") == 1 and from_memory(cache) == start + 1
+        cache.close()
+        return kept
+
+    assert all(first() for _ in range(10))
+    assert all(asyncio.run(afirst()) for _ in range(10))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -152,6 +153,38 @@ def test_a_cancelled_follower_costs_the_others_nothing(cache: Cache) -> None:
     found = asyncio.run(run())
     assert isinstance(found.pop(2), asyncio.CancelledError)
     assert found == ["v"] * 3
+
+
+def test_a_storm_of_cancellations_mixes_no_answers_and_leaves_nothing_behind(cache: Cache) -> None:
+    rng = random.Random(11)
+
+    async def run() -> None:
+        async def source(key: int) -> str:
+            for _ in range(rng.randrange(4)):
+                await asyncio.sleep(0)
+            if rng.random() < 0.2:
+                raise LookupError(key)
+            return f"value of {key}"
+
+        async def ask(key: int) -> None:
+            try:
+                assert await cache.aget_or_set(key, lambda: source(key), tags=["t"]) == f"value of {key}"
+            except LookupError as error:
+                assert error.args == (key,)  # noqa: PT017  either is right
+
+        for _ in range(30):
+            tasks = [asyncio.create_task(ask(rng.randrange(10))) for _ in range(60)]
+            for _ in range(20):
+                await asyncio.sleep(0)
+                rng.choice(tasks).cancel()
+                if rng.random() < 0.1:
+                    cache.invalidate("t")
+            done = await asyncio.gather(*tasks, return_exceptions=True)
+            assert {type(each) for each in done} <= {type(None), asyncio.CancelledError}
+            cache.invalidate("t")
+
+    asyncio.run(run())
+    assert len(cache.core.flights) == len(cache.core.loading) == 0
 
 
 def test_all_who_wait_get_the_leaders_exception(cache: Cache) -> None:

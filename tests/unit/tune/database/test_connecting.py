@@ -12,6 +12,8 @@ from pitstop.tune.database import create_engine, statement_timeout
 from pitstop.tune.database.connecting import Connecting, connect_arguments
 from pitstop.tune.database.pooler import is_transaction_pooled
 
+LIBPQ = {"connect_timeout": 10, "keepalives_idle": 30, "tcp_user_timeout": 30_000}
+
 
 def told(url: str, *, pooled: bool = False, **given: Any) -> tuple[dict[str, Any], bool]:
     parsed = make_url(url)
@@ -20,7 +22,7 @@ def told(url: str, *, pooled: bool = False, **given: Any) -> tuple[dict[str, Any
 
 
 def test_drivers_get_a_deadline_for_connecting_and_for_statements() -> None:
-    libpq = {"connect_timeout": 10, "options": "-c statement_timeout=30000"}
+    libpq = {**LIBPQ, "options": "-c statement_timeout=30000"}
     assert told("postgresql+psycopg://h/d") == (libpq, True)
     assert told("postgresql+psycopg2://h/d") == (libpq, True)
     assert told("postgresql+asyncpg://h/d") == (
@@ -32,8 +34,8 @@ def test_drivers_get_a_deadline_for_connecting_and_for_statements() -> None:
 
 
 def test_behind_a_pooler_no_statement_has_a_name_and_no_session_a_setting() -> None:
-    assert told("postgresql+psycopg://h/d", pooled=True) == ({"connect_timeout": 10, "prepare_threshold": None}, False)
-    assert told("postgresql+psycopg2://h/d", pooled=True) == ({"connect_timeout": 10}, False)
+    assert told("postgresql+psycopg://h/d", pooled=True) == ({**LIBPQ, "prepare_threshold": None}, False)
+    assert told("postgresql+psycopg2://h/d", pooled=True) == (LIBPQ, False)
     arguments, has_timeout = told("postgresql+asyncpg://h/d", pooled=True)
     assert arguments.pop("prepared_statement_name_func")() == ""
     assert arguments == {"timeout": 10, "statement_cache_size": 0, "prepared_statement_cache_size": 0}
@@ -41,8 +43,10 @@ def test_behind_a_pooler_no_statement_has_a_name_and_no_session_a_setting() -> N
 
 
 def test_what_the_host_says_wins() -> None:
-    arguments, has_timeout = told("postgresql+psycopg://h/d?connect_timeout=3", options="-c geqo=off")
-    assert arguments == {"options": "-c geqo=off"}
+    arguments, has_timeout = told(
+        "postgresql+psycopg://h/d?connect_timeout=3", options="-c geqo=off", keepalives_idle=5
+    )
+    assert arguments == {"options": "-c geqo=off", "keepalives_idle": 5, "tcp_user_timeout": 30_000}
     assert not has_timeout
     arguments, has_timeout = told("postgresql+asyncpg://h/d", server_settings={"jit": "off"}, timeout=2)
     assert arguments == {"server_settings": {"jit": "off"}, "timeout": 2}

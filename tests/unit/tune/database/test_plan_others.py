@@ -48,6 +48,15 @@ def test_tables_of_one_name_in_a_block_are_all_read() -> None:
     assert tables_of(read_mariadb(text, "SELECT 1")["root"]) == ["a", "b"]
 
 
+def test_mariadbs_conditions_are_read_although_their_quotes_are_not_escaped() -> None:
+    condition = 'o.a = \'x\\\'secret", "table_name": "secret\' and o.b = 5'
+    text = json.dumps({"query_block": {"table": {"table_name": "o", "access_type": "ALL", "rows": 5}}}, indent=2)
+    text = text.replace('"rows": 5', f'"attached_condition": "{condition}",\n        "rows": 5')
+    plan = read_mariadb(text, "SELECT 1")
+    assert plan["root"]["inputs"][0]["detail"] == "attached condition: o.a = ? and o.b = ?"
+    assert tables_of(plan["root"]) == ["o"]
+
+
 def test_mysqls_own_documents_are_read() -> None:
     block = {
         "cost_info": {"query_cost": "1234.5"},

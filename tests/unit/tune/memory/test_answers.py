@@ -110,9 +110,8 @@ def test_the_function_that_takes_memory_of_c_is_found_in_another_thread() -> Non
 
 
 def test_where_nothing_is_taken_nothing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pitstop.tune.memory.ledger.LONGEST_S", 0.5)
     with Busy(use):
-        assert grown_lines() == ("", "")
+        assert grown_lines(0.6) == ("", "")
     monkeypatch.setattr("pitstop.tune.memory.ledger.malloc_books", lambda: None)
     assert grown_lines() == ("", "")
 
@@ -187,7 +186,14 @@ def test_types_and_containers_are_answered_the_most_first() -> None:
     assert {"where", "length"} == containers[0].keys()
 
 
-def test_a_look_answers_lines_and_what_is_outside() -> None:
+def test_a_look_answers_lines_and_what_is_outside_in_the_time_it_was_given() -> None:
+    began_s = time.monotonic()
+    with Busy(keep, take):
+        answer = answer_look({"seconds": 3})
+    assert time.monotonic() - began_s < 3 + 5  # what the asking side waits beyond it
+    outside = answer["outside"]
+    assert isinstance(outside, dict)
+    assert outside["line"].startswith(__file__)
     with Busy(keep):
         answer = answer_look({"seconds": 0.4, "outside": False})
     assert answer["outside"] is None

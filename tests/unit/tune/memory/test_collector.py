@@ -40,8 +40,9 @@ def rounds(each: GcTuning, world: World, count: int, containers_per_s: float, pa
     """Steps of ten seconds with that many young collections as the threshold then makes of it."""
     for _ in range(count):
         world.now_s += 10.0
-        each.collections[0] += int(containers_per_s * 10 / gc.get_threshold()[0])
-        each._round_longest[0] = pause_s
+        collections = int(containers_per_s * 10 / gc.get_threshold()[0])
+        each.collections[0] += collections
+        each._round_young_s = pause_s * collections
         each.step()
 
 
@@ -50,7 +51,7 @@ def test_the_threshold_is_such_that_the_young_are_collected_twenty_times_a_secon
     rounds(each, world, 10, containers_per_s=200_000)
     assert gc.get_threshold()[0] == pytest.approx(10_000, rel=0.15)
     assert each.allocations_per_s == pytest.approx(200_000, rel=0.1)
-    assert "containers a second" in each.why
+    assert "20 are enough" in each.why
     each.stop()
 
 
@@ -62,6 +63,8 @@ def test_it_never_leaves_its_bounds_and_never_grows_by_more_than_twice_at_once(w
     rounds(each, world, 20, containers_per_s=1e9)
     assert gc.get_threshold()[0] == MOST_YOUNG
     rounds(each, world, 5, containers_per_s=0)
+    assert gc.get_threshold()[0] == MOST_YOUNG
+    rounds(each, world, 20, containers_per_s=1e9, pause_s=0.1)
     assert gc.get_threshold()[0] == max(before, LEAST_YOUNG)
     each.stop()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import sys
 import types
 import zlib
@@ -135,6 +136,20 @@ def test_a_chain_that_no_container_holds_is_named_by_its_type() -> None:
         last[0] = Chained(last[0])
 
     assert named(grow, bytes_per_min=400 * 40).what == f"{__name__}.Chained"
+
+
+def test_what_was_frozen_in_between_does_not_hide_a_growing_type() -> None:
+    last: list[Chained | None] = [None]
+
+    def grow(n: int) -> None:
+        last[0] = Chained(last[0])
+        if n == 500:
+            gc.freeze()
+
+    try:
+        assert named(grow, times=4, bytes_per_min=400 * 40).what == f"{__name__}.Chained"
+    finally:
+        gc.unfreeze()
 
 
 def test_objects_of_a_c_library_are_named_though_their_size_says_nothing(app: Any) -> None:

@@ -11,7 +11,7 @@ from pitstop.model.errors import SettingError
 from pitstop.model.tuned import PRESSURE_REPORT
 from pitstop.record.recorder import RECORDER
 from pitstop.tune.limit import Limiter, Priority
-from pitstop.tune.memory.limits import Room, room
+from pitstop.tune.memory.limits import Room, Rooms
 from pitstop.tune.memory.pressure import CALM_READINGS, Level, Pressure
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def test_a_group_of_version_2_counts_without_pages_that_can_be_dropped(tmp_path:
             "sys/fs/cgroup/app/memory.stat": "anon 100\ninactive_file 200\n",
         },
     )
-    assert room(root) == Room(700, 1000, "cgroup")
+    assert Rooms(root)() == Room(700, 1000, "cgroup")
 
 
 def test_a_group_of_version_1_in_a_container_is_found_at_the_mount(tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ def test_a_group_of_version_1_in_a_container_is_found_at_the_mount(tmp_path: Pat
             "sys/fs/cgroup/memory/memory.stat": "total_inactive_file 50\n",
         },
     )
-    assert room(root) == Room(900, 1000, "cgroup")
+    assert Rooms(root)() == Room(900, 1000, "cgroup")
 
 
 def test_without_a_limit_the_machine_counts(tmp_path: Path) -> None:
@@ -68,15 +68,15 @@ def test_without_a_limit_the_machine_counts(tmp_path: Path) -> None:
             "sys/fs/cgroup/memory/memory.usage_in_bytes": "950\n",
         },
     )
-    assert room(root) == Room(400_000 * 1024, 1_000_000 * 1024, "system")
+    assert Rooms(root)() == Room(400_000 * 1024, 1_000_000 * 1024, "system")
 
 
 def test_where_nothing_is_told_there_is_no_answer(tmp_path: Path) -> None:
-    assert room(tmp_path) is None
+    assert Rooms(tmp_path)() is None
 
 
 def test_this_machine_has_memory() -> None:
-    here = room()
+    here = Rooms()()
     assert here is not None
     assert 0 < here.used_bytes < here.limit_bytes
 

@@ -109,12 +109,12 @@ def test_failures_skips_and_retries_are_seen() -> None:
 
 def test_a_thread_that_was_given_up_ends_for_the_trace_when_nobody_waits_for_it_any_more() -> None:
     release = threading.Event()
-    tasks = [Task("hangs", lambda: release.wait(20), timeout_s=0.05)]
+    tasks = [Task("hangs", lambda: release.wait(20), timeout_s=0.5)]
     _, found = request(lambda: Waves().run(tasks))
     release.set()
     task = found["hangs"]
     assert (task.outcome, (task.attrs or {})["ended"]) == ("error", "timeout, its thread goes on")
-    assert 0.05e9 <= task.duration_ns < 10e9
+    assert 0.4e9 <= task.duration_ns < 15e9
 
 
 def test_waiting_for_a_thread_is_told_from_working() -> None:

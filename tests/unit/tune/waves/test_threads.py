@@ -130,7 +130,7 @@ def test_a_thread_that_was_given_up_does_not_keep_the_process_from_ending() -> N
     code = """
 import threading
 from pitstop.tune.waves import Task, Waves
-print(Waves().run([Task("hangs", threading.Event().wait, timeout_s=0.05)]).abandoned)
+print(Waves().run([Task("hangs", threading.Event().wait, timeout_s=0.5)]).abandoned)
 """
     done = subprocess.run([sys.executable, "-c", code], check=True, timeout=60, capture_output=True, text=True)
     assert done.stdout.strip() == "('hangs',)"

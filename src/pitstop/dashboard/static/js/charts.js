@@ -113,7 +113,7 @@ const kinds = {
   lines(d) {
     const writers = { bytes: format.bytes, ratio: format.ratio, s: format.duration, count: format.count };
     const write = writers[d.unit];
-    const option = frame({ ...range(), y: { max: d.most ?? null, axisLabel: { color: color("faint"), fontSize: 11, formatter: (v) => write(v) } }, left: 60 });
+    const option = frame({ ...range(), y: { max: d.most ?? null, interval: d.most ? d.most / 4 : null, axisLabel: { color: color("faint"), fontSize: 11, formatter: (v) => write(v) } }, left: 60 });
     option.series = d.lines.map((one) => line(one.name, one.color, gapped(one.ts, one.values, d.step_s), { width: 1.5 }));
     if (option.series.length) option.series[0].markLine = markLines();
     option.tooltip.formatter = (points) => tip(points[0].axisValue / 1000, points.map((p) => [p.seriesName, write(p.value[1]), d.lines[p.seriesIndex].color]));

@@ -4,6 +4,9 @@ import { bytes, count } from "./format.js";
 import { say } from "./page.js";
 import { role, send, sure } from "./send.js";
 
+const LEAK_BYTES_PER_MIN = 1e6; // as the page says
+const MOST_LINES = 20;
+
 const item = (textContent, className = "") => Object.assign(document.createElement("li"), { textContent, className });
 
 /** Lines below the buttons: what each process answered, and who did not. */
@@ -16,6 +19,8 @@ function tell(lines, problems = []) {
 
 const failed = (error) => { const list = role("asked"); list.hidden = false; list.replaceChildren(item(`▲ Not done: ${error.message}`, "worse")); say(`Not done: ${error.message}`); };
 
+const leaks = (one) => one.stays && one.bytes_per_min >= LEAK_BYTES_PER_MIN;
+
 /** Code lines with what they allocated, as a table. */
 function lines(found) {
   const table = Object.assign(document.createElement("table"), { className: "grid" });
@@ -25,14 +30,14 @@ function lines(found) {
   };
   row(table.createTHead(), "th", ["Code line", "Stayed", "Blocks", "A minute", "Goes on"]);
   const body = table.createTBody();
-  for (const one of found) row(body, "td", [one.line, bytes(one.bytes), count(one.blocks), bytes(one.bytes_per_min), one.stays ? "▲ yes" : "no"]);
+  for (const one of found.slice(0, MOST_LINES)) row(body, "td", [one.line, bytes(one.bytes), count(one.blocks), bytes(one.bytes_per_min), one.stays ? (leaks(one) ? "▲ yes" : "a little") : "no"]);
   return table;
 }
 
 const shown = {
   "memory/optimize": ({ processes, problems }) => tell(processes.flatMap((one) => [one.text, ...one.steps.filter((step) => step.note || step.freed_bytes > 0).map((step) => `${step.name}: ${step.freed_bytes > 0 ? bytes(step.freed_bytes) : "nothing"}${step.note ? `; ${step.note}` : ""}`)]), problems),
   "memory/look": ({ lines: found, processes, outside, problems }) => {
-    const what = found.length ? `${found.length} code lines allocated what stayed` : "nothing that was allocated meanwhile stayed";
+    const what = found.length ? `${found.length} code lines allocated what stayed, ${found.filter(leaks).length || "none"} of them more than ${bytes(LEAK_BYTES_PER_MIN)} a minute` : "nothing that was allocated meanwhile stayed";
     tell([`${processes.length} ${processes.length === 1 ? "process" : "processes"} looked: ${what}`, ...outside], problems);
     const place = role("looked");
     place.hidden = !found.length;

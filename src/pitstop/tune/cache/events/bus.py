@@ -122,7 +122,7 @@ class Bus:
             if not self._threads:
                 weak, stopped = weakref.ref(self), self._stopped
                 self._threads = [
-                    threading.Thread(target=target, args=(weak, stopped), name=f"pitstop-events-{name}", daemon=True)
+                    threading.Thread(target=target, args=(weak, stopped), name=f"pitstop events {name}", daemon=True)
                     for name, target in (("out", _send), ("in", _receive))
                 ]
                 for thread in self._threads:

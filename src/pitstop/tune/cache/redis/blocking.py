@@ -89,6 +89,8 @@ class Connection:
             self.socket.sendall(asked.packed)
         except TimeoutError as error:
             raise self._late() from error
+        except WireError:
+            raise
         except OSError as error:
             raise GoneError(f"Redis at {self.node} is gone: {error}") from error
 
@@ -164,19 +166,13 @@ class Pool:
 
     def exchange(self, asked: Ask, end_s: float) -> list[Reply]:
         """The replies to one piece. A connection that went away while it was idle is replaced, once."""
-        node = asked.node
-        idle = self._idle[node]
-        try:
-            connection = idle.pop()
-        except IndexError:
-            connection = Connection(node, self._login_of(node), self._tls, end_s)
+        connection = self._taken(asked.node, end_s)
         try:
             got = connection.exchange(asked, end_s)
-        except GoneError:
-            if not connection.used:
+        except GoneError as error:
+            if self._again(connection, error) is not None:
                 raise
-            self.forget(node)  # the server was restarted: the others are gone, too
-            connection = Connection(node, self._login_of(node), self._tls, end_s)
+            connection = self._taken(asked.node, end_s)
             got = connection.exchange(asked, end_s)
         self._keep(connection)
         return got
@@ -199,17 +195,14 @@ class Pool:
 
     def _sent(self, asked: Ask, end_s: float) -> Connection | WireError:
         try:
-            try:
-                connection = self._idle[asked.node].pop()
-            except IndexError:
-                connection = Connection(asked.node, self._login_of(asked.node), self._tls, end_s)
+            connection = self._taken(asked.node, end_s)
         except WireError as error:
             return error
         try:
             connection.send(asked, end_s)
-        except GoneError as error:
+        except WireError as error:
             connection.close()
-            return error
+            return self._again(connection, error) or self._sent(asked, end_s)
         except BaseException:
             connection.close()
             raise
@@ -220,12 +213,30 @@ class Pool:
             got = connection.receive(asked.replies, end_s)
         except WireError as error:
             connection.close()
-            return error
+            if (final := self._again(connection, error)) is not None:
+                return final
+            try:
+                return self.exchange(asked, end_s)
+            except WireError as second:
+                return second
         except BaseException:
             connection.close()
             raise
         self._keep(connection)
         return got
+
+    def _again(self, connection: Connection, error: WireError) -> WireError | None:
+        """None when it went away while it was idle, as others then did, too; else the error."""
+        if not (isinstance(error, GoneError) and connection.used):
+            return error
+        self.forget(connection.node)
+        return None
+
+    def _taken(self, node: Node, end_s: float) -> Connection:
+        try:
+            return self._idle[node].pop()
+        except IndexError:
+            return Connection(node, self._login_of(node), self._tls, end_s)
 
     def _keep(self, connection: Connection) -> None:
         connection.used = True

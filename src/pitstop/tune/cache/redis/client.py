@@ -117,6 +117,8 @@ class Client:
             raise
 
     def _one(self, asked: Ask, end_s: float) -> Got:
+        if _now_s() >= end_s:
+            return _too_late(asked.node)
         breaker = self._breakers[asked.node]
         if not breaker.allows():
             return _left_alone(asked.node)
@@ -132,6 +134,8 @@ class Client:
         return got
 
     def _all(self, asks: Sequence[Ask], end_s: float) -> list[Got]:
+        if _now_s() >= end_s:
+            return [_too_late(asked.node) for asked in asks]
         allowed = [asked for asked in asks if self._breakers[asked.node].allows()]
         try:
             got = self._pool.exchange_all(allowed, end_s)
@@ -150,11 +154,14 @@ class Client:
         return [of.get(id(asked)) or _left_alone(asked.node) for asked in asks]
 
     async def _one_async(self, asked: Ask, end_s: float) -> Got:
+        left_s = end_s - _now_s()
+        if left_s <= 0:
+            return _too_late(asked.node)
         breaker = self._breakers[asked.node]
         if not breaker.allows():
             return _left_alone(asked.node)
         try:
-            got = await self._streams.exchange(asked, max(0.0, (end_s - _now_s()) * asked.share))
+            got = await self._streams.exchange(asked, left_s * asked.share)
         except WireError as error:
             breaker.failed()
             return error
@@ -178,6 +185,11 @@ class Client:
 def _share(asked: Ask, end_s: float) -> float:
     now_s = _now_s()
     return now_s + (end_s - now_s) * asked.share
+
+
+def _too_late(node: Node) -> WireError:
+    """No time is left to ask `node`, which says nothing about it."""
+    return WireError(f"no time is left to ask Redis at {node}")
 
 
 def _left_alone(node: Node) -> WireError:

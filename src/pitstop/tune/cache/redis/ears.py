@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 import hiredis
 
 from pitstop.tune.cache.redis.blocking import connect
+from pitstop.tune.cache.redis.leases import Gate
 from pitstop.tune.cache.redis.wire import NOTHING, READ_BYTES, WireError, pack, reader
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ if TYPE_CHECKING:
 TICK_S: Final = 0.5
 LOST_S: Final = 2.0  # four unanswered pings
 LOOK_S: Final = 2.0  # how often it is asked who is where: an isolated old primary answers pings, too
-AGAIN_S: Final = 0.1  # between attempts to connect
+AGAIN_S: Final = 0.1  # between attempts to connect, twice as long each time up to LONGEST_S
+LONGEST_S: Final = 2.0
 MOST_SOON: Final = 1000  # calls that wait for the thread; the oldest give way
 CONNECT_S: Final = 1.0  # not the callers' deadline: nobody waits for this thread
 
@@ -119,7 +121,8 @@ class Ear:
 class Ears:
     """All of them. `changed` is called in their thread: with names of keys, or None for all.
 
-    It must return soon and is not called while `hears` is false; the first call after that is ``changed(None)``.
+    It must return soon and is not called while `hears` is false; the first call after that is ``changed(None)``. Only
+    where it hears before anybody has asked Redis for anything, there is nothing that could have changed.
     """
 
     def __init__(self, client: Client, prefix: bytes, changed: Callable[[Sequence[bytes] | None], None]) -> None:
@@ -131,6 +134,8 @@ class Ears:
         """Why it does not hear, if it does not."""
         self.since_s = time.monotonic()
         """When `hears` became what it is."""
+        self.settled = False
+        """Whether it hears, or is known not to for now: until then whoever begins had better wait a moment."""
         self.ticked: list[Callable[[], None]] = []
         """Called each `TICK_S` in the thread; faults cost nothing but the call."""
         self._soon: deque[Callable[[], object]] = deque(maxlen=MOST_SOON)
@@ -142,15 +147,33 @@ class Ears:
         self._thread: threading.Thread | None = None
         self._stopped = False
         self._starting = threading.Lock()
+        self._settling = Gate()
         self._looked_s = self._ticked_s = self._tried_s = float("-inf")
+        self._again_s = AGAIN_S
         self._sleeper: socket.socket
         self._waker: socket.socket
         _all.add(self)
 
-    def start(self) -> None:
-        """Begin to listen, unless it does; cheap to call."""
-        if self._thread is not None:
-            return
+    def settle(self, timeout_s: float) -> None:
+        """Begin to listen and wait until that has come to something, for `timeout_s` at most."""
+        self._start()
+        self._settling.wait(timeout_s)
+        self._settle()
+
+    async def asettle(self, timeout_s: float) -> None:
+        """The same for asyncio."""
+        self._start()
+        await self._settling.await_(timeout_s)
+        self._settle()
+
+    def _settle(self) -> bool:
+        """Whether it was not settled before."""
+        with self._starting:
+            was, self.settled = self.settled, True
+        self._settling.open()
+        return not was
+
+    def _start(self) -> None:
         with self._starting:
             if self._thread is None and not self._stopped:
                 self._selector = selectors.DefaultSelector()
@@ -159,7 +182,7 @@ class Ears:
                 self._waker.setblocking(False)
                 self._selector.register(self._sleeper, selectors.EVENT_READ)
                 self._thread = threading.Thread(
-                    target=_listen, args=(weakref.ref(self),), name="pitstop-cache-ears", daemon=True
+                    target=_listen, args=(weakref.ref(self),), name="pitstop cache ears", daemon=True
                 )
                 self._thread.start()
 
@@ -181,7 +204,8 @@ class Ears:
 
     def step(self) -> bool:
         """One round of the thread: hear, ping, connect. False at the end."""
-        for key, _ in self._selector.select(AGAIN_S if not self.hears else TICK_S):
+        patience_s = TICK_S if self.hears else AGAIN_S if self.settled else 0
+        for key, _ in self._selector.select(patience_s):
             if key.data is not None:
                 self._hear(key.data)
             else:
@@ -202,8 +226,10 @@ class Ears:
             for ticked in self.ticked:
                 with suppress(Exception):
                     ticked()
-        if now_s - self._looked_s >= LOOK_S or not self.hears:
+        moved = self._ears.keys() != self._client.route.writers()  # as callers have found
+        if moved or not self.hears or now_s - self._looked_s >= LOOK_S:
             self._meet(now_s)
+            self._settle()
         return True
 
     def _hear(self, ear: Ear) -> None:
@@ -232,7 +258,7 @@ class Ears:
 
     def _meet(self, now_s: float) -> None:
         """Connect to each server that takes writes, leave those that no longer do."""
-        if now_s - self._tried_s < AGAIN_S:
+        if now_s - self._tried_s < self._again_s:
             return
         self._tried_s = now_s
         route = self._client.route
@@ -251,14 +277,20 @@ class Ears:
                 ear = self._ears[node] = Ear(self._client, node, self._prefix)
             except WireError as error:
                 self._looked_s = float("-inf")
+                self._again_s = min(LONGEST_S, self._again_s * 2)
                 self._deaf(str(error))
                 return
             self._selector.register(ear.socket, selectors.EVENT_READ, ear)
         if writers and not self.hears:
-            self.hears = True
+            self._again_s = AGAIN_S
+            with self._starting:
+                first, self.settled = not self.settled, True
+                self.hears = True
             self.since_s = time.monotonic()
             self.error = ""
-            self._changed(None)
+            if not first:
+                self._changed(None)
+            self._settling.open()
 
     def _close(self) -> None:
         self.hears = False
@@ -273,6 +305,8 @@ class Ears:
     def reset_after_fork(self) -> None:
         """The thread stayed with the parent, with its connections: begin anew when it is next wanted."""
         self._starting = threading.Lock()
+        self.settled = False
+        self._settling = Gate()
         if self._thread is not None:
             self.since_s = time.monotonic()
             self._close()
@@ -290,6 +324,7 @@ def _listen(weak: weakref.ref[Ears]) -> None:
                 return
         except Exception as error:  # noqa: BLE001  the thread must not end: memory levels would never be told again
             ears._deaf(repr(error))  # noqa: SLF001
+            ears._settle()  # noqa: SLF001
             time.sleep(AGAIN_S)
         del ears
 

@@ -47,7 +47,7 @@ class Hearing:
         self._names = names
         self._ticked = ticked
         self._stamps: OrderedDict[str, bytes] = OrderedDict()
-        self._forgot = True  # since hearing was lost
+        self._forgot_s = float("-inf")
         self.ears = self._new_ears()
 
     def _new_ears(self) -> Ears:
@@ -99,21 +99,21 @@ class Hearing:
                 self.known.pop(tag, None)
 
     def stop(self) -> None:
-        """Hear no more; a later use begins anew."""
+        """Hear no more; a later use begins anew, with nothing in memory that may have changed meanwhile."""
         self.ears.stop()
         self.ears = self._new_ears()
+        self._all_gone()
 
     def reset_after_fork(self) -> None:
-        """What was known may change unheard until the child hears by itself."""
+        """What the parent had in memory may have changed before the child hears by itself."""
         self.gates = Gates()
-        self.known.clear()
         self.seen.reset_after_fork()
+        self._all_gone()
 
     def _changed(self, wires: Sequence[bytes] | None) -> None:
         if wires is None:
             self._all_gone()
             self.gates.open_all()
-            self._forgot = False
             return
         keys: list[str] = []
         tags: list[str] = []
@@ -170,7 +170,8 @@ class Hearing:
             self.hearer.forget_all()
 
     def _tick(self) -> None:
-        if not self.ears.hears and not self._forgot and time.monotonic() - self.ears.since_s > DEAF_S:
-            self._forgot = True
+        now_s, since_s = time.monotonic(), self.ears.since_s
+        if not self.ears.hears and self._forgot_s < since_s and now_s - since_s > DEAF_S:
+            self._forgot_s = now_s
             self._all_gone()
         self._ticked()

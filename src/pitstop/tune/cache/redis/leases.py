@@ -89,9 +89,10 @@ class Gates:
 
     def open(self, key: str) -> None:
         """`key` has changed: let everybody go."""
-        gate = self._gates.pop(key, None)
-        if gate is not None:
-            gate.open()
+        if self._gates:
+            gate = self._gates.pop(key, None)
+            if gate is not None:
+                gate.open()
 
     def open_all(self) -> None:
         """Anything may have changed."""

@@ -5,8 +5,10 @@ Redis ≥ 5 will do; it tells what changes from 6 on, so that memory levels of s
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pitstop.tune.cache.level import Loaded
@@ -49,6 +51,7 @@ class RedisLevel:
         """Values that were not saved because somebody voided the key while they were made."""
         self._names = Names(prefix)
         self._leases = Leases()
+        self._giving_back: set[asyncio.Task[None]] = set()
         self._hearing = Hearing(self.client, self._names, self._prolong)
 
     @property
@@ -70,17 +73,29 @@ class RedisLevel:
         """Tell `hearer` what others change, from the first use on."""
         self._hearing.hearer = hearer
 
+    def _ask(self, commands: Sequence[Command]) -> list[Reply]:
+        ears = self._hearing.ears
+        if not ears.settled:  # what is kept before changes are heard would be thrown away as soon as they are
+            ears.settle(self.client.deadline_s)
+        return self.client.ask(commands)
+
+    async def _aask(self, commands: Sequence[Command]) -> list[Reply]:
+        ears = self._hearing.ears
+        if not ears.settled:
+            await ears.asettle(self.client.deadline_s)
+        return await self.client.aask(commands)
+
     # load
 
     def load(self, key: str, tags: Sequence[str]) -> Loaded:
         """The blob and the tags' versions, in one round trip."""
         commands, look = self._loading(key, tags)
         if look is None or not look.asked:
-            return self._loaded(tags, look, self.client.ask(commands))
+            return self._loaded(tags, look, self._ask(commands))
         with self._hearing.seen.learning(look.asked) as learn:
-            replies = self.client.ask(commands)
+            replies = self._ask(commands)
             if None in replies[1:]:
-                replies[1:] = self.client.ask(self._asking(look))[1::2]
+                replies[1:] = self._ask(self._asking(look))[1::2]
             learn(replies[1:])
         return self._loaded(tags, look, replies)
 
@@ -88,16 +103,15 @@ class RedisLevel:
         """The same."""
         commands, look = self._loading(key, tags)
         if look is None or not look.asked:
-            return self._loaded(tags, look, await self.client.aask(commands))
+            return self._loaded(tags, look, await self._aask(commands))
         with self._hearing.seen.learning(look.asked) as learn:
-            replies = await self.client.aask(commands)
+            replies = await self._aask(commands)
             if None in replies[1:]:
-                replies[1:] = (await self.client.aask(self._asking(look)))[1::2]
+                replies[1:] = (await self._aask(self._asking(look)))[1::2]
             learn(replies[1:])
         return self._loaded(tags, look, replies)
 
     def _loading(self, key: str, tags: Sequence[str]) -> tuple[list[Command], _Look | None]:
-        self._hearing.ears.start()
         if not tags:
             return [("GET", self._names.value(key))], None
         look = self._look(tags)
@@ -112,21 +126,19 @@ class RedisLevel:
 
     def versions(self, tags: Sequence[str]) -> tuple[int, ...]:
         """The tags' versions; those that are known and cannot have changed unheard are not asked for."""
-        self._hearing.ears.start()
         look = self._look(tags)
         if not look.asked:
             return self._learnt(tags, look, ())
         with self._hearing.seen.learning(look.asked) as learn:
-            return self._learnt(tags, look, learn(self.client.ask(self._asking(look))[1::2]))
+            return self._learnt(tags, look, learn(self._ask(self._asking(look))[1::2]))
 
     async def aversions(self, tags: Sequence[str]) -> tuple[int, ...]:
         """The same."""
-        self._hearing.ears.start()
         look = self._look(tags)
         if not look.asked:
             return self._learnt(tags, look, ())
         with self._hearing.seen.learning(look.asked) as learn:
-            return self._learnt(tags, look, learn((await self.client.aask(self._asking(look)))[1::2]))
+            return self._learnt(tags, look, learn((await self._aask(self._asking(look)))[1::2]))
 
     def _look(self, tags: Sequence[str]) -> _Look:
         hearing = self._hearing
@@ -149,15 +161,14 @@ class RedisLevel:
     def raise_versions(self, tags: Sequence[str]) -> None:
         """Void what carries one of `tags`."""
         with self._hearing.seen.learning(tags) as learn:
-            learn(self.client.ask(self._raising(tags))[1::3])
+            learn(self._ask(self._raising(tags))[1::3])
 
     async def araise_versions(self, tags: Sequence[str]) -> None:
         """The same."""
         with self._hearing.seen.learning(tags) as learn:
-            learn((await self.client.aask(self._raising(tags)))[1::3])
+            learn((await self._aask(self._raising(tags)))[1::3])
 
     def _raising(self, tags: Sequence[str]) -> list[Command]:
-        self._hearing.ears.start()
         self._hearing.pushes += 1
         commands: list[Command] = []
         for tag in tags:
@@ -170,14 +181,13 @@ class RedisLevel:
 
     def save(self, key: str, blob: bytes, ttl_s: float) -> None:
         """Keep `blob` for `ttl_s`; not if somebody voided the key while we, by our lease, made it."""
-        self._saved(key, self.client.ask(self._saving(key, blob, ttl_s)))
+        self._saved(key, self._ask(self._saving(key, blob, ttl_s)))
 
     async def asave(self, key: str, blob: bytes, ttl_s: float) -> None:
         """The same."""
-        self._saved(key, await self.client.aask(self._saving(key, blob, ttl_s)))
+        self._saved(key, await self._aask(self._saving(key, blob, ttl_s)))
 
     def _saving(self, key: str, blob: bytes, ttl_s: float) -> list[Command]:
-        self._hearing.ears.start()
         wire, stamp, ttl_ms = self._names.value(key), self._hearing.stamp(key), max(1, int(ttl_s * 1000))
         held = self._leases.of(key)
         if held is not None:
@@ -192,14 +202,13 @@ class RedisLevel:
 
     def remove(self, keys: Sequence[str]) -> int:
         """Forget these, and what is being made for them; how many there were."""
-        return self._removed(self.client.ask(self._removing(keys))) if keys else 0
+        return self._removed(self._ask(self._removing(keys))) if keys else 0
 
     async def aremove(self, keys: Sequence[str]) -> int:
         """The same."""
-        return self._removed(await self.client.aask(self._removing(keys))) if keys else 0
+        return self._removed(await self._aask(self._removing(keys))) if keys else 0
 
     def _removing(self, keys: Sequence[str]) -> list[Command]:
-        self._hearing.ears.start()
         commands: list[Command] = []
         for key in keys:
             self._hearing.unstamp(key)
@@ -214,27 +223,32 @@ class RedisLevel:
 
     def lease(self, key: str, hold_s: float) -> str | None:
         """A token for whoever may make the value now; None while another holds one: then `wait`."""
-        token, commands = self._leasing(key)
+        token, commands = self._leasing(key, hold_s)
         try:
-            return self._leased(key, token, hold_s, self.client.ask(commands))
+            return self._leased(key, token, hold_s, self._ask(commands))
         except BaseException:
             self._unleased(key, token)
             raise
 
     async def alease(self, key: str, hold_s: float) -> str | None:
         """The same."""
-        token, commands = self._leasing(key)
+        token, commands = self._leasing(key, hold_s)
         try:
-            return self._leased(key, token, hold_s, await self.client.aask(commands))
+            return self._leased(key, token, hold_s, await self._aask(commands))
+        except asyncio.CancelledError:
+            self._hearing.gates.take_down(key)  # given back on the way that the question took, so as not to overtake it
+            giving_back = asyncio.get_running_loop().create_task(self._agive_back(key, token))
+            self._giving_back.add(giving_back)
+            giving_back.add_done_callback(self._giving_back.discard)
+            raise
         except BaseException:
             self._unleased(key, token)
             raise
 
-    def _leasing(self, key: str) -> tuple[str, list[Command]]:
-        self._hearing.ears.start()
+    def _leasing(self, key: str, hold_s: float) -> tuple[str, list[Command]]:
         self._hearing.gates.put_up(key)
         token, wire = secrets.token_hex(8), self._names.lease(key)
-        return token, [("SET", wire, token, "NX", "PX", int(LEASE_S * 1000)), ("GET", wire)]
+        return token, [("SET", wire, token, "NX", "PX", max(1, int(min(LEASE_S, hold_s) * 1000))), ("GET", wire)]
 
     def _leased(self, key: str, token: str, hold_s: float, replies: Sequence[Reply]) -> str | None:
         _plain(replies[0])
@@ -248,27 +262,33 @@ class RedisLevel:
     def _unleased(self, key: str, token: str) -> None:
         """Nobody was told whether it was granted: have it given back, or others would wait until it ends."""
         self._hearing.gates.take_down(key)
-        give_back = ("EVAL", RELEASE, 1, self._names.lease(key), token)
-        self._hearing.ears.soon(lambda: self.client.ask([give_back]))
+        self._hearing.ears.soon(lambda: self.client.ask([self._give_back(key, token)]))
+
+    async def _agive_back(self, key: str, token: str) -> None:
+        with suppress(WireError):
+            await self._aask([self._give_back(key, token)])
+
+    def _give_back(self, key: str, token: str) -> Command:
+        return ("EVAL", RELEASE, 1, self._names.lease(key), token)
 
     def release(self, key: str, token: str) -> None:
         """Give the lease back, if it is still ours; the server wakes who waits."""
         commands = self._releasing(key, token)
         if commands:
-            self.client.ask(commands)
+            self._ask(commands)
 
     async def arelease(self, key: str, token: str) -> None:
         """The same."""
         commands = self._releasing(key, token)
         if commands:
-            await self.client.aask(commands)
+            await self._aask(commands)
 
     def _releasing(self, key: str, token: str) -> list[Command]:
         held = self._leases.of(key)
         if held is None or held.token != token:
             return []
         self._leases.drop(key)
-        return [("EVAL", RELEASE, 1, held.wire_key, token)]
+        return [self._give_back(key, token)]
 
     def wait(self, key: str, timeout_s: float) -> None:
         """Until the value or its lease changed, as far as we hear it; callers look again."""

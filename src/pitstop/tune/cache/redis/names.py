@@ -6,19 +6,12 @@ anew, ``<prefix>tag:<tag>`` a tag's version. Braces keep a key and its lease on 
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final
 
 PREFIX: Final = "pitstop:"
 
 
-class Named(NamedTuple):
-    """What a name stands for. `what`: value, lease, tag, or nothing of ours."""
-
-    what: str
-    name: str
-
-
-NOTHING: Final = Named("", "")
+NOTHING: Final = ("", "")
 
 
 class Names:
@@ -41,12 +34,12 @@ class Names:
         """Of a tag's version."""
         return self._tag + tag.encode()
 
-    def parse(self, wire: bytes) -> Named:
-        """What `wire` stands for."""
+    def parse(self, wire: bytes) -> tuple[str, str]:
+        """What `wire` stands for: ``value``, ``lease``, ``tag`` or nothing of ours, and of which key or tag."""
         if wire.startswith(self._begin):
             key, brace, rest = wire[len(self._begin) :].decode(errors="replace").rpartition("}")
             if brace and rest in {"", "!"}:
-                return Named("lease" if rest else "value", key)
+                return "lease" if rest else "value", key
         elif wire.startswith(self._tag):
-            return Named("tag", wire[len(self._tag) :].decode(errors="replace"))
+            return "tag", wire[len(self._tag) :].decode(errors="replace")
         return NOTHING

@@ -1,7 +1,7 @@
 """Connections for asyncio: one for each server and event loop, which all tasks share.
 
 Replies are matched in the order of what was sent, so a task that gives up leaves its place in the queue: its reply is
-read and thrown away, nobody else can get it, and the connection stays good. A server that says nothing until a task's
+read and thrown away, nobody else can get it, and the connection stays good. A server that answers nobody until a task's
 deadline is hung: the connection is closed and all who wait are told.
 """
 
@@ -40,16 +40,14 @@ class Stream(asyncio.Protocol):
         self._reader: Any = reader()
         self._waiting: deque[tuple[Waiting, int]] = deque()  # who waits, for how many replies
         self._got: list[Reply] = []  # of the first one
-        self._transport: asyncio.Transport | None = None
+        self._transport: Any = None  # uvloop's are no asyncio.Transport
         self._unsent: list[bytes] = []
-        self._heard_s = 0.0
+        self._answered_s = float("-inf")
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """It stands."""
-        assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        transport.set_write_buffer_limits(high=MOST_UNSENT_BYTES)
-        self._heard_s = self._loop.time()
+        self._transport.set_write_buffer_limits(high=MOST_UNSENT_BYTES)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It fell."""
@@ -57,7 +55,6 @@ class Stream(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Give replies to whoever is next."""
-        self._heard_s = self._loop.time()
         waiting, gets = self._waiting, self._reader.gets
         try:
             self._reader.feed(data)
@@ -65,6 +62,7 @@ class Stream(asyncio.Protocol):
                 if not waiting:
                     self.close(WireError(f"Redis at {self.node} said more than it was asked"))
                     return
+                self._answered_s = self._loop.time()
                 future, replies = waiting[0]
                 if replies == 1:
                     waiting.popleft()
@@ -99,12 +97,12 @@ class Stream(asyncio.Protocol):
         return future
 
     def late(self, future: Waiting, began_s: float) -> None:
-        """A deadline has passed: the caller is told; if nothing was heard since it began, so are all others."""
+        """A deadline has passed: the caller is told; if nobody was answered since it began, so are all others."""
         if future.done():
             return
         error = WireError(f"no answer in time from Redis at {self.node}")
         future.set_exception(error)
-        if self._heard_s <= began_s:
+        if self._answered_s <= began_s:
             self.close(error)
 
     def close(self, error: WireError) -> None:

@@ -26,7 +26,6 @@ Reply = Any
 
 NOTHING: Final = object()  # the reader has no whole reply yet
 READ_BYTES: Final = 65_536
-MOST_BYTES: Final = 512 << 20  # of one reply: Redis' own limit of a string
 NAME: Final = ("CLIENT", "SETNAME", "pitstop-cache")
 UNAVAILABLE: Final = frozenset({"LOADING", "MASTERDOWN", "READONLY", "CLUSTERDOWN", "TRYAGAIN", "NOREPLICAS"})
 """What a server says that cannot do it now; another one, or this one later, can."""

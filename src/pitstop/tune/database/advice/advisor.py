@@ -11,7 +11,7 @@ from pitstop.tune.database.advice import foreign as foreign_keys
 from pitstop.tune.database.advice import reading as kinds
 from pitstop.tune.database.advice.answer import ANALYZE, CREATE, Suggestion, size_text, without_values
 from pitstop.tune.database.advice.reading import read
-from pitstop.tune.database.advice.search import Asked
+from pitstop.tune.database.advice.search import Asked, wanted
 from pitstop.tune.database.advice.weigh import WORTH, Statement, Weighed, proposed, weighed
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Advisor:
             if each.kind == kinds.INVERTED:
                 self.refused.append(
                     f"{each.table} ({without_values(each.text)}): only an inverted index (GIN) would serve "
-                    f"'{reading.text[:60]}', and that cannot be tried without building it; try it on a copy of the database"
+                    f"'{reading.text[:60]}', and that cannot be tried without building it; try it on a copy"
                 )
 
     def stale(self) -> set[str]:
@@ -80,19 +80,18 @@ class Advisor:
 
     def indexes(self, stale: set[str], progress: Callable[[int, int], None] | None = None) -> None:
         """Tries indexes for all statements, and weighs those that help."""
-        ready = []
+        wants: list[tuple[Statement, Sequence[Index]]] = []
         for number, each in enumerate(self.statements):
             if progress is not None:
                 progress(number, len(self.statements))
             if each.reading.tables() & stale:
                 continue
             try:
-                each.asked.plan(())
+                wants.append((each, wanted(each.asked)))
             except SettingError as error:
                 self.refused.append(str(error))
-                continue
-            ready.append(each)
-        found = proposed(ready)
+        ready = [each for each, _ in wants]
+        found = proposed(wants)
         kept, refused = weighed(self.planner, ready, list(found))
         together = [look.index for look in kept]
         for look in kept:
@@ -136,10 +135,10 @@ class Advisor:
         after = sum(each.asked.plan(together).cost * each.work.calls for each in look.statements)
         ratio = before / after if after and not reason else None
         seconds = sum(each.work.total_s for each in look.statements)
-        of_time = f"; they took {seconds:,.1f} s" if seconds else ""
+        of_time = f"; {seconds:,.1f} s were spent on it" if seconds else ""
         writes = sum(each.work.calls for each in ready if each.reading.writes == index.table)
         paid = (
-            f"what writes pay is {look.paid / look.saved:.1%} of what reads gain"
+            f"what writes pay is {_share(look.paid / look.saved)} of what reads gain"
             if writes
             else "no writes were recorded"
         )
@@ -177,6 +176,10 @@ def _refusal(look: Weighed) -> str:
     if look.saved < WORTH * look.paid:
         return f"{what}: writes would pay {look.paid:,.0f} for {look.saved:,.0f} that reads gain (in units of cost)"
     return f"{what}: the few calls that were recorded gain less than creating it costs"
+
+
+def _share(ratio: float) -> str:
+    return "less than 0.1 %" if ratio < 0.001 else f"{100 * ratio:.1f} %"  # noqa: PLR2004  what it says
 
 
 def _several(number: int) -> str:

@@ -33,9 +33,16 @@ class Keys(NamedTuple):
     either: tuple[tuple[Index, ...], ...]
 
     def singles(self) -> list[Index]:
-        """One key each, or one order."""
-        wanted = [(key,) for key in (*self.equal, *self.ranges)] + list(self.orders)
-        return _indexes(self.table, wanted)
+        """One key each; an order where nothing is equal.
+
+        Whoever follows an order until a filter lets enough through reads all of it in no order where too few match.
+        """
+        wanted = [(key,) for key in (*self.equal, *self.ranges)]
+        return _indexes(self.table, wanted if self.equal else [*wanted, *self.orders])
+
+    def ordered(self) -> list[Index]:
+        """The orders alone, for an index of only the rows that match."""
+        return _indexes(self.table, self.orders)
 
     def pairs(self) -> list[Index]:
         """What is equal first: behind a range or an order nothing more is looked up."""
@@ -59,7 +66,7 @@ def _indexes(table: str, wanted: Sequence[tuple[Key, ...]]) -> list[Index]:
 
 
 def keys_of(reading: Reading, alias: str, planner: Planner) -> Keys:
-    """What `alias` could be looked up by."""
+    """What `alias` could be looked up by; what is unique by itself has its index, and nothing behind it is needed."""
     table = reading.sources[alias]
     unique = {
         each.index.keys[0].column
@@ -78,7 +85,7 @@ def keys_of(reading: Reading, alias: str, planner: Planner) -> Keys:
         table=table,
         equal=equal[:MOST_KEYS],
         ranges=tuple(key for key in ranges if key not in equal)[:MOST_KEYS],
-        orders=_orders(reading, alias),
+        orders=tuple(keys for keys in _orders(reading, alias) if keys[0].column not in unique),
         either=tuple(found for group in sorted(groups) if (found := _either(reading, alias, group))),
     )
 

@@ -18,7 +18,7 @@ SELECT c.oid, CASE WHEN pg_table_is_visible(c.oid) THEN c.relname ELSE n.nspname
        c.oid::regclass::text, c.relkind, c.reltuples, pg_table_size(c.oid),
        coalesce(s.n_live_tup, 0), coalesce(s.n_dead_tup, 0), coalesce(s.n_mod_since_analyze, 0),
        coalesce(s.seq_scan, 0) + coalesce(s.idx_scan, 0), coalesce(s.n_tup_upd, 0), coalesce(s.n_tup_del, 0),
-       s.last_analyze IS NULL AND s.last_autoanalyze IS NULL
+       s.last_analyze IS NULL AND s.last_autoanalyze IS NULL, n.nspname
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN pg_stat_all_tables s ON s.relid = c.oid
 WHERE c.relkind IN ('r', 'p', 'm') AND c.relpersistence <> 't'
@@ -90,7 +90,7 @@ def read_catalog(connection: Connection) -> Catalog:
 
 
 def _table(row: Any) -> Table:
-    _, name, sql, kind, tuples, size, live, dead, changed, scans, updated, deleted, never = row
+    _, name, sql, kind, tuples, size, live, dead, changed, scans, updated, deleted, never, schema = row
     rows = float(tuples) if tuples >= 0 else float(live)
     stale = ""
     if max(rows, live) >= _LITTLE and kind == "r":
@@ -104,6 +104,7 @@ def _table(row: Any) -> Table:
         nbytes=int(size),
         columns={},
         sql=sql,
+        schema=schema,
         stale=stale,
         dead=float(dead),
         scans=int(scans),

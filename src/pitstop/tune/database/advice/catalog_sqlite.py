@@ -27,7 +27,7 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def read_catalog(raw: sqlite3.Connection, random: Random) -> tuple[Catalog, dict[str, Sample]]:
+def read_catalog(raw: sqlite3.Connection, random: Random, timeout_s: float) -> tuple[Catalog, dict[str, Sample]]:
     """Everything in `main`, and a sample of each table that is not small."""
     catalog, samples = Catalog(), {}
     seen = _statistics(raw)
@@ -38,8 +38,8 @@ def read_catalog(raw: sqlite3.Connection, random: Random) -> tuple[Catalog, dict
         if not row[0].startswith("sqlite_") and not (row[1] or "").upper().startswith("CREATE VIRTUAL")
     ]
     for name in tables:
-        sample = samples[name] = Sample(raw, quoted(name), random)
-        table = catalog.tables[name] = Table(name, sample.rows, 0, {}, sql=quoted(name))
+        sample = samples[name] = Sample(raw, quoted(name), random, timeout_s)
+        table = catalog.tables[name] = Table(name, sample.rows, 0, {}, sql=quoted(name), schema="main")
         _columns(raw, table, sample, catalog)
         for row in raw.execute(f"PRAGMA index_list({quoted(name)})").fetchall():
             catalog.indexes.append(_index(raw, name, row, schema))

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from pitstop.tune.database.advice.reading import Condition, Reading
     from pitstop.tune.database.advice.shape import Catalog, Index
 
-ROWS_ASSUMED = 20  # after LIMIT where nobody counted: a page of a list
 RANDOM_PAGE = 4.0  # random_page_cost as it is by default: runtime-config-query in PostgreSQL's manual
 _CPU_TUPLE, _CPU_OPERATOR = 0.01, 0.0025  # the same page
 _PAGE_BYTES = 8192
@@ -51,7 +50,7 @@ class Hypothetical:
 
     dialect = "postgresql"
     includes = True
-    write_cost = RANDOM_PAGE  # one leaf is read and written for a row: as much as PostgreSQL reckons for a page
+    write_cost = RANDOM_PAGE  # a leaf read and written, as PostgreSQL reckons a page; 0.7 in memory: bench/advice.py
     row_scale = 1000.0  # some 10 pages, read in 0.1 ms
     worth_longer = 10 * RANDOM_PAGE  # pages of 0.1 ms each where they have to be fetched from a disk
 
@@ -67,16 +66,21 @@ class Hypothetical:
 
     def plan(self, reading: Reading, rows: float | None, indexes: Iterable[Index]) -> Planned:
         """See `Planner.plan`. An index that PostgreSQL refuses is one that is never used."""
-        run(self.connection, self._reset)
-        names = {}
-        for index in indexes:
-            made = self._made(index)
-            if made is not None:
-                names[made[1]] = index
         known = self._known(reading, rows)
         free = [number for number in range(1, len(reading.template.types) + 1) if number not in known]
         text = reading.template.render(lambda number: known.get(number) or f"${free.index(number) + 1}")
-        arguments = f"({', '.join(['NULL'] * len(free))})" if free else ""
+        with self._let_go():
+            run(self.connection, self._reset)
+            names = {made[1]: index for index in indexes if (made := self._made(index)) is not None}
+            root = self._explained(reading, text, len(free))
+        seen = set(_index_names(root))
+        if not names:
+            self.in_use |= seen
+        used = frozenset(names[name] for name in seen if name in names)
+        return Planned(float(root["Total Cost"]), used)
+
+    def _explained(self, reading: Reading, text: str, parameters: int) -> dict[str, Any]:
+        arguments = f"({', '.join(['NULL'] * parameters)})" if parameters else ""
         try:
             with self.connection.begin_nested():
                 run(self.connection, f"PREPARE pitstop_advice AS {text}")
@@ -84,18 +88,20 @@ class Hypothetical:
                 run(self.connection, "DEALLOCATE pitstop_advice")
         except DBAPIError as error:
             run(self.connection, "DEALLOCATE ALL")
-            code = getattr(error.orig, "sqlstate", "") or getattr(
-                error.orig, "pgcode", ""
-            )  # what it says may quote a value
-            raise SettingError(
-                f"'{reading.text[:60]}' cannot be planned: {_REASONS.get(code, f'error {code}')}"
-            ) from error
-        root = (json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"]
-        seen = set(_index_names(root))
-        if not names:
-            self.in_use |= seen
-        used = frozenset(names[name] for name in seen if name in names)
-        return Planned(float(root["Total Cost"]), used)
+            code = getattr(error.orig, "sqlstate", "") or getattr(error.orig, "pgcode", "")  # its text may quote
+            reason = _REASONS.get(code, f"error {code}")
+            raise SettingError(f"'{reading.text[:60]}' cannot be planned: {reason}") from error
+        root: dict[str, Any] = (json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"]
+        return root
+
+    @contextmanager
+    def _let_go(self) -> Iterator[None]:
+        """Rolls back what is done within, so that its locks on tables go at once: who alters one need not wait."""
+        point = self.connection.begin_nested()
+        try:
+            yield
+        finally:
+            point.rollback()
 
     def _made(self, index: Index) -> tuple[int, str] | None:
         if index in self._refused:
@@ -115,7 +121,7 @@ class Hypothetical:
     def _known(self, reading: Reading, rows: float | None) -> dict[int, str]:
         """What stands for parameters that a generic plan would guess worse."""
         known = dict.fromkeys(reading.offsets, "0")
-        known |= {number: str(max(1, round(rows or ROWS_ASSUMED))) for number in reading.limits}
+        known |= {number: str(round(reading.limit(rows))) for number in reading.limits}
         return known | self._borders(reading, rows)
 
     def _borders(self, reading: Reading, rows: float | None) -> dict[int, str]:
@@ -153,8 +159,9 @@ class Hypothetical:
     def nbytes(self, index: Index) -> int:
         """See `Planner.nbytes`."""
         if index not in self._sizes:
-            run(self.connection, self._reset)
-            self._made(index)
+            with self._let_go():
+                run(self.connection, self._reset)
+                self._made(index)
         return self._sizes.get(index, 0)
 
     def build_cost(self, index: Index) -> float:

@@ -5,6 +5,7 @@ sqlglot reads both dialects into one tree; what it cannot read is not advised up
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from pitstop.record.lexing import Dialect
     from pitstop.tune.database.advice.shape import Catalog, Table
 
+ROWS_ASSUMED = 20.0  # after LIMIT where nobody counted: a page of a list
 EQUAL, RANGE, PREFIX, NULL, NOT_NULL, FLAG, INVERTED = (
     "equal",
     "range",
@@ -25,7 +27,10 @@ EQUAL, RANGE, PREFIX, NULL, NOT_NULL, FLAG, INVERTED = (
     "flag",
     "inverted",
 )
-SELECT, INSERT, UPDATE, DELETE = "select", "insert", "update", "delete"
+SELECT, INSERT, UPDATE, DELETE, OTHER = "select", "insert", "update", "delete", "other"
+
+
+_OF_ROWS = re.compile(r"(?i)\W*(select|with|insert|update|delete|replace)\b")
 
 
 class Condition(NamedTuple):
@@ -83,18 +88,31 @@ class Reading:
     sets: frozenset[str] = frozenset()
     rows_written: int = 1
 
+    def limit(self, rows: float | None) -> float:
+        """What stands after LIMIT, where a call returned `rows`: what is written there, else about as many.
+
+        Without an order it is a page at least: the one row that came was all there was, and all was read.
+        """
+        if self.limit_rows is not None:
+            return float(self.limit_rows)
+        return max(rows or ROWS_ASSUMED, 1.0 if self.orders else ROWS_ASSUMED)
+
     def tables(self) -> set[str]:
         """Names in the catalog of everything it reads or writes."""
         return {*self.sources.values(), *([self.writes] if self.writes else [])}
 
 
 def read(text: str, dialect: Dialect, catalog: Catalog) -> Reading:
-    """Raises SettingError when it is no single SELECT, INSERT, UPDATE or DELETE that can be read."""
+    """Raises SettingError when it is no single statement that can be read."""
+    template = Template.of(text, dialect)
+    pattern = normalized(text, dialect)
+    if not _OF_ROWS.match(pattern):
+        return Reading(pattern, template, OTHER)
+    tree = parsed(template, dialect)
     from pitstop.tune.database.advice.walk import Walk  # noqa: PLC0415  it needs sqlglot
 
-    template = Template.of(text, dialect)
-    reading = Reading(normalized(text, dialect), template)
-    Walk(reading, catalog, "postgres" if dialect is POSTGRESQL else "sqlite").run(parsed(template, dialect))
+    reading = Reading(pattern, template)
+    Walk(reading, catalog, "postgres" if dialect is POSTGRESQL else "sqlite").run(tree)
     return reading
 
 

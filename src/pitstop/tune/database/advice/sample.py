@@ -22,10 +22,12 @@ _STEPS = 1000  # of SQLite's machine between two looks at the clock
 class Sample:
     """Rows of one table by their rowids, so that any column or expression of them can be asked for later."""
 
-    def __init__(self, raw: sqlite3.Connection, table: str, random: Random) -> None:
+    def __init__(self, raw: sqlite3.Connection, table: str, random: Random, timeout_s: float) -> None:
         self._raw = raw
         self._table = table  # quoted
-        self.rows, self._rowids = _rowids(raw, table, random)
+        self._timeout_s = timeout_s
+        with deadline(raw, timeout_s):
+            self.rows, self._rowids = _rowids(raw, table, random)
         self._values: dict[str, list[Any]] = {}
         self._ratios: dict[str, float] = {}
 
@@ -33,7 +35,8 @@ class Sample:
         """What the column or expression `text` is in the sampled rows."""
         known = self._values.get(text)
         if known is None:
-            known = self._values[text] = [row[0] for row in self._ask(text)]
+            with deadline(self._raw, self._timeout_s):
+                known = self._values[text] = [row[0] for row in self._ask(text)]
         return known
 
     def _ask(self, text: str) -> Sequence[Any]:
@@ -60,7 +63,8 @@ class Sample:
         """The share of rows that `condition` leaves; where none is seen half of one, as one may have been missed."""
         known = self._ratios.get(condition)
         if known is None:
-            seen = [bool(row[0]) for row in self._ask(f"({condition})")]
+            with deadline(self._raw, self._timeout_s):
+                seen = [bool(row[0]) for row in self._ask(f"({condition})")]
             known = max(sum(seen), 0.5) / max(len(seen), 1)
             self._ratios[condition] = known
         return known

@@ -83,7 +83,8 @@ def _best(asked: Asked, alias: str, chosen: tuple[Index, ...], base: float) -> _
     single = least([*((each,) for each in singles), *keys.either])
     best = single if single.cost <= base * HALF else None
     best = _longer(least, asked.planner, keys, single, best, base)
-    bases = dict.fromkeys([*(best.indexes if best and len(best.indexes) == 1 else ()), *singles, *keys.pairs()])
+    bases = dict.fromkeys([*(best.indexes if best and len(best.indexes) == 1 else ()), *singles, *keys.ordered()])
+    bases |= dict.fromkeys(keys.pairs())
     partial = least([(each,) for each in partials(asked.reading, alias, list(bases), asked.planner)])
     if partial.indexes and _worth(asked.planner, partial, best, base):
         best = partial
@@ -108,9 +109,7 @@ def _longer(
     pair = least([(each,) for each in keys.pairs()])
     if len(single.indexes) > 1:
         return best
-    if not _halves(planner, pair, best or _Option(min(base, single.cost), ()), base) and not (
-        best is not None and best.indexes[0].keys in keys.orders and pair.cost <= best.cost * HALF
-    ):  # what follows an order until a filter lets enough through takes long where both are correlated
+    if not _halves(planner, pair, best or _Option(min(base, single.cost), ()), base):
         return best
     triple = least([(each,) for each in keys.longer(pair.indexes[0])])
     return triple if _halves(planner, triple, pair, base) else pair
@@ -126,4 +125,5 @@ def _worth(planner: Planner, partial: _Option, best: _Option | None, base: float
     if best is None:
         return partial.cost <= base * HALF
     size = sum(planner.nbytes(each) for each in best.indexes)
-    return partial.cost <= best.cost * AS_GOOD and planner.nbytes(partial.indexes[0]) <= size * SMALLER
+    good = max(best.cost * AS_GOOD, best.cost + planner.worth_longer)  # as good, or a few pages more
+    return partial.cost <= min(good, base * HALF) and planner.nbytes(partial.indexes[0]) <= size * SMALLER

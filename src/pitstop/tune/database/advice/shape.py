@@ -107,6 +107,7 @@ class Table:
     nbytes: int
     columns: dict[str, Column]
     sql: str = ""  # its name, quoted where it must be
+    schema: str = ""
     stale: str = ""
     dead: float = 0.0
     scans: int | None = None  # of the table and all its indexes
@@ -129,7 +130,9 @@ class Catalog:
         if name in self.tables:
             return self.tables[name]
         lower = name.lower()
-        return next((table for key, table in self.tables.items() if key.lower() == lower), None)
+        return next(
+            (each for key, each in self.tables.items() if lower in {key.lower(), f"{each.schema}.{key}".lower()}), None
+        )
 
     def of(self, table: str) -> list[Existing]:
         """Indexes of `table`."""

@@ -69,7 +69,7 @@ class Visits:
     def _limit(self) -> float | None:
         if not self.reading.limited:
             return None
-        return float(self.reading.limit_rows) if self.reading.limit_rows is not None else (self.rows or 20.0)
+        return self.reading.limit(self.rows)
 
     def _below(self, steps: Sequence[_Step], parent: int, loops: float) -> tuple[float, float]:
         """What all steps below `parent` cost, and how many rows come out."""
@@ -135,16 +135,16 @@ class Visits:
         way = _WAY.match(using)
         looked = _LOOKED_UP.search(using)
         terms = looked[1].split(" AND ") if looked else []
+        if way is not None and way[2] and not way[2].startswith("("):
+            self.used.add(way[2])
+        if found[1] == "SEARCH" and not terms:
+            return seek + 1.0  # min() or max(): one end of the index, or of the table by its rowid
         if way is None:
             if found[1] == "SCAN":
                 return rows
             return seek + (0.0 if any("=" in term for term in terms) else rows * BOUND ** len(terms))
         covering = bool(way[1])
-        if way[2] and not way[2].startswith("("):
-            self.used.add(way[2])
         index = self.index_of(table, way[2] or "")
-        if found[1] == "SEARCH" and not terms:
-            return seek + 1.0  # min() or max(): one end of the index
         held = rows * (self.samples[table].ratio(index.where) if index and index.where else 1.0)
         matched = held if found[1] == "SCAN" else self._matched(alias, index, terms, held)
         if found[1] == "SEARCH" and matched > SELECTIVE * rows and not self.reading.limited:

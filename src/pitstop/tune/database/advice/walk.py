@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlglot import exp
 
-from pitstop.model.errors import SettingError
 from pitstop.tune.database.advice import reading as kinds
 from pitstop.tune.database.advice.reading import Condition, Order
 
@@ -44,8 +43,10 @@ class Walk:
         self._groups = 0
 
     def run(self, tree: Any) -> None:
-        """Raises SettingError for anything but reads and writes of rows."""
+        """Nothing but its kind where it neither reads nor writes rows."""
         self._kind(tree)
+        if self.reading.kind == kinds.OTHER:
+            return
         named = {cte.alias for cte in tree.find_all(exp.CTE)}
         scopes = list(tree.find_all(*_SCOPES))
         for scope in scopes:
@@ -69,9 +70,8 @@ class Walk:
         elif isinstance(tree, exp.Delete):
             reading.kind = kinds.DELETE
         elif not isinstance(tree, _READS):
-            raise SettingError(
-                f"'{reading.text[:60]}' is no SELECT, INSERT, UPDATE or DELETE; there is nothing to advise"
-            )
+            reading.kind = kinds.OTHER
+            return
         if reading.kind != kinds.SELECT:
             target = tree.this.this if isinstance(tree.this, exp.Schema) else tree.this
             found = self.catalog.table(_name(target)) if isinstance(target, exp.Table) else None
@@ -171,7 +171,7 @@ class Walk:
         if found is None:
             return None
         places = [self._place(column) for column in other.find_all(exp.Column)]
-        if any(place is None or place.alias == found.alias for place in places) or other.find(exp.Select):
+        if any(place and place.alias == found.alias for place in places) or other.find(exp.Select):
             return None
         numbers = tuple(int(each.name[1:]) for each in other.find_all(exp.Placeholder) if each.name[1:].isdigit())
         sql = "" if numbers or places or kind == kinds.RANGE else found.sql

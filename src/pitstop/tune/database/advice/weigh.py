@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from pitstop.tune.database.advice import reading as kinds
-from pitstop.tune.database.advice.search import HALF, Asked, wanted
+from pitstop.tune.database.advice.search import HALF
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pitstop.tune.database.advice.planner import Planner
     from pitstop.tune.database.advice.reading import Reading
+    from pitstop.tune.database.advice.search import Asked
     from pitstop.tune.database.advice.shape import Index
     from pitstop.tune.database.advice.workload import Workload
 
@@ -43,11 +44,11 @@ class Weighed:
         return self.saved >= WORTH * self.paid and self.saved - self.paid >= self.build
 
 
-def proposed(statements: Sequence[Statement]) -> dict[Index, list[Statement]]:
+def proposed(wants: Sequence[tuple[Statement, Sequence[Index]]]) -> dict[Index, list[Statement]]:
     """The indexes that single statements want, without those that another of them makes superfluous."""
     found: dict[Index, list[Statement]] = {}
-    for statement in statements:
-        for index in wanted(statement.asked):
+    for statement, indexes in wants:
+        for index in indexes:
             found.setdefault(index, []).append(statement)
     for index in sorted(found, key=lambda each: (len(each.keys), len(each.include))):
         for other in found:

@@ -42,6 +42,17 @@ def test_postgresql_is_as_it_was(fresh_postgres: Callable[..., Any]) -> None:
     assert "Seq Scan" in plan[0][0], "a hypothetical index is left in a pooled connection"
 
 
+def test_no_lock_is_held_on_a_table_while_others_are_looked_at(fresh_postgres: Callable[..., Any]) -> None:
+    case = fresh_postgres(POSTGRESQL)
+    held: list[int] = []
+
+    def progress(_number: int, _of: int) -> None:
+        held.append(case.rows("SELECT count(*) FROM pg_locks WHERE relation = 'people'::regclass")[0][0])
+
+    assert advise(case.engine, [BY_NAME, LOST, BY_NAME], progress=progress).suggestions
+    assert held == [0, 0, 0]
+
+
 def test_the_extension_that_is_there_is_used_by_a_reader_who_may_create_nothing(
     fresh_postgres: Callable[..., Any],
 ) -> None:

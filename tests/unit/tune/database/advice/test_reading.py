@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from pitstop.model.errors import SettingError
@@ -128,7 +130,18 @@ def test_writes_are_known_with_what_they_change(text: str, kind: str, sets: froz
         assert (found.kind, found.writes, found.sets, found.rows_written) == (kind, "orders", sets, rows)
 
 
-@pytest.mark.parametrize("text", ["CREATE TABLE x (a int)", "SELECT FROM WHERE", "", "VACUUM", "SELECT 1; SELECT 2"])
-def test_what_is_no_read_or_write_of_rows_is_refused(text: str) -> None:
+@pytest.mark.parametrize("text", ["CREATE TABLE users (a int)", "COMMIT", "DROP TABLE users", "", "VACUUM users"])
+def test_what_neither_reads_nor_writes_rows_asks_for_nothing(text: str) -> None:
+    assert (reading(text).kind, reading(text).tables()) == (kinds.OTHER, set())
+
+
+@pytest.mark.parametrize("text", ["SELECT FROM WHERE", "SELECT 1; SELECT 2", "SELECT ((("])
+def test_what_cannot_be_read_is_refused(text: str) -> None:
     with pytest.raises(SettingError):
         reading(text)
+
+
+def test_where_sqlglot_is_not_installed_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sqlglot", None)
+    with pytest.raises(SettingError, match="pip install sqlglot"):
+        reading("SELECT 1 FROM users")
