@@ -141,6 +141,7 @@ class _Answering:
         self._marker = Marker()
         self._making = Making(responses, look, self._marker)
         self._start: Message | None = None  # held back
+        self._kept = False
 
     async def run(self, app: App, scope: Scope, receive: Receive) -> None:
         """Let the application answer."""
@@ -156,15 +157,23 @@ class _Answering:
             raise  # servers log it; the client has its answer
         finally:
             scope["headers"] = headers
+        await self._keep()
         if making.mode is Mode.STAND_IN:
             await self._stand_in(b"revalidated" if making.status == NOT_MODIFIED else b"stale-if-error")
         elif self._start is not None:  # the end of the body never came
             start, self._start = self._start, None
             await self._forward(start)
+
+    async def _keep(self) -> None:
+        """Once, and before the client has it all: it may ask again at once, and background work takes long."""
+        if self._kept:
+            return
+        self._kept = True
         try:
-            await steps.arun(making.finish())
+            await steps.arun(self._making.finish())
         except Exception:  # noqa: BLE001  the host goes on
             self._responses.fault("asgi.keep")
+        self._responses.land(self._look)
 
     async def _stand_in(self, detail: bytes) -> None:
         if detail == b"stale-if-error":
@@ -214,8 +223,12 @@ class _Answering:
         last = not message.get("more_body")
         making.piece(message.get("body") or b"", last=last)
         if start is not None and last:
-            await _whole(self._forward, *making.whole())
+            whole = making.whole()
+            await self._keep()
+            await _whole(self._forward, *whole)
             return
+        if last:
+            await self._keep()
         if start is not None:  # it comes in pieces: each is passed on at once
             await self._forward({**start, "headers": making.sent_headers})
         await self._forward(message)

@@ -188,6 +188,14 @@ class _Answering:
             first = [next(pieces)]
         except StopIteration:
             first = []
+        except Exception as error:
+            if self._making.may_stand_in():
+                _close(self.body)
+                raise
+            self._making.mode = Mode.PASS
+            self._making.give_up()
+            self.body = _Resumed([], _raising(error), self.body)
+            return
         self.body = _Resumed(first, pieces, self.body)
         self._late = not self._status
 
@@ -240,7 +248,11 @@ class _Answering:
             return self._held(body, body)
         if making.mode is Mode.HOLD:  # one piece may be all of it, as with Flask and Django
             pieces = iter(body)
-            first = next(pieces, b"")
+            try:
+                first = next(pieces, b"")
+            except BaseException:
+                _close(body)
+                raise
             if len(first) == making.length:
                 return self._held(body, (first, *pieces))
             self.body = _Resumed([first], pieces, body)
@@ -351,6 +363,13 @@ class _Resumed:
 
 
 _CONDITIONS: Final = frozenset({"HTTP_IF_NONE_MATCH", "HTTP_IF_MODIFIED_SINCE"})
+
+
+def _raising(error: Exception) -> Iterator[bytes]:
+    """Fails where the server asks for the first piece, as the application did."""
+    for failure in (error,):
+        raise failure
+    yield b""
 
 
 def _name(key: str) -> bytes:
