@@ -2,7 +2,7 @@
 
 httpcore 1.0.9 decides under its lock which connections have expired, but a connection becomes busy outside of it:
 a thread that finds one idle, and then readable because the answer to another thread's request has just arrived, closes
-it under that thread's feet. With 8 threads on 4 connections plain httpx loses a tenth of all calls to ``Bad file
+it under that thread's feet. With 8 threads on 4 connections plain httpx may lose a tenth of all calls to ``Bad file
 descriptor`` and timeouts (`bench/tune_http.py`). With asyncio nothing runs in between.
 """
 
