@@ -49,6 +49,10 @@ def sleeper() -> Callable[[float], None]:
 
 def start_thread(function: Callable[[], None]) -> None:
     """Run `function` in a new daemon thread. Raises RuntimeError when no thread can be had."""
+    # whichever thread imports `threading` first is the main one to it, and the interpreter waits at its end for all
+    # others that it knows: were it ours, the process would never end
+    import threading  # noqa: F401, PLC0415
+
     _original("start_new_thread")(function, ())
 
 
