@@ -162,7 +162,7 @@ def print_memory(seen: Memory) -> None:
         terminal.say("What its workers hold, tuned or not: pitstop runtime")
         return
     for leak in seen.leaks:
-        word = "leaks" if leak.sure else "may leak"
+        word = "leaks" if leak.sure else "leaked"
         terminal.say(f"▲ {leak.what} {word}: {units.bytes_text(leak.bytes_per_min)} a minute in {leak.worker}")
         terminal.say_indented(leak.why + (f", from {leak.line}" if leak.line else ""))
     if not seen.leaks:

@@ -19,6 +19,7 @@ from pitstop.tune.cache.decorate import Cached, decorate
 from pitstop.tune.cache.region import Region
 from pitstop.tune.cache.rules import Adaptive, Rules
 from pitstop.tune.cache.warming import Schedule, Warmer
+from pitstop.tune.giving import can_give
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
@@ -81,6 +82,7 @@ class Cache:
         self.delete, self.adelete = self.default.delete, self.default.adelete
         self.get_or_set, self.aget_or_set = self.default.get_or_set, self.default.aget_or_set
         _caches.add(self)
+        can_give(self)
         add_reporter(_reports)
         for what, answer in _ANSWERS.items():
             can_answer(what, answer)

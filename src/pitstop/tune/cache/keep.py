@@ -93,8 +93,15 @@ def entry_of(region: Region, visit: Visit, envelope: Envelope, link: Link) -> En
         entry.check_ns = now_ns + int(UNTOLD_S * 1e9)
         entry.soon_ns = min(entry.soon_ns, entry.check_ns)
     if core.loading.undisturbed(visit.key, visit.mark) and core.versions.holds(entry.tags, visit.epoch):
-        core.memory.put(entry)
+        _put(core, visit, entry)
     return entry
+
+
+def _put(core: Core, visit: Visit, entry: Entry) -> None:
+    """Keep `entry` in memory; not if its key was changed between the look at that and now."""
+    core.memory.put(entry)
+    if not core.loading.undisturbed(visit.key, visit.mark):  # who voids takes the mark first, and looks here then
+        core.memory.drop(visit.key, entry)
 
 
 def keep(
@@ -126,7 +133,7 @@ def keep(
     if ttl_s <= 0 or not visit.undisturbed(core):
         landed()
         return entry
-    core.memory.put(entry)
+    _put(core, visit, entry)
     landed()
     if type(value) is not Negative and core.sealer is not None:
         envelope = Envelope(value, made_s, ttl_s, stale_s, cost_s, negative, visit.tags, (), trend)

@@ -7,8 +7,13 @@ again. Where more is owed than can be remembered, everything is voided.
 from __future__ import annotations
 
 import logging
+from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, Final
 
+from pitstop.model.series import CACHE
+from pitstop.record.leaf import leaf
+from pitstop.record.recorder import RECORDER
+from pitstop.record.timing import ERROR, OK
 from pitstop.tune.cache.steps import Ask
 
 if TYPE_CHECKING:
@@ -20,6 +25,7 @@ if TYPE_CHECKING:
 
 MOST_OWED: Final = 10_000
 FAILED: Final = object()
+HIT, MISS = "hit", "miss"
 
 _log = logging.getLogger("pitstop.cache")
 
@@ -64,7 +70,8 @@ class Link:
             self._owe(self._owed_tags, tags)
 
     def ask(self, stats: Stats, method: str, *args: object) -> Steps[Any]:
-        """Call `method` of the level; FAILED, counted, where it raised."""
+        """Call `method` of the level; FAILED, counted, where it raised. Its time is the running request's."""
+        start_ns = perf_counter_ns()
         try:
             answer = yield Ask(self.level, method, *args)
         except Exception as error:  # noqa: BLE001  whatever a level raises must not cost the host its request
@@ -74,8 +81,12 @@ class Link:
                 self._said = type(error).__name__
                 _log.warning("cache level %s does not answer (%s: %r); going on without it", self.name, method, error)
             self.answers = False
+            if RECORDER.on:
+                leaf(CACHE, f"{self.name} {method}", ERROR, start_ns, perf_counter_ns())
             return FAILED
         self.answers = True
+        if RECORDER.on:
+            leaf(CACHE, f"{self.name} {method}", _outcome(method, answer), start_ns, perf_counter_ns())
         return answer
 
     def _owe(self, where: dict[str, None], names: Sequence[str]) -> None:
@@ -96,3 +107,9 @@ class Link:
             self._owed_keys.pop(key, None)
         self._said = ""
         return True
+
+
+def _outcome(method: str, answer: Any) -> str:
+    if method != "load":
+        return OK
+    return MISS if answer.blob is None else HIT

@@ -16,6 +16,7 @@ from pitstop.model.errors import SettingError
 from pitstop.model.tuned import PRESSURE_REPORT, PressureBody
 from pitstop.record.recorder import RECORDER
 from pitstop.record.reports import Report, add_reporter, remove_reporter, tell
+from pitstop.tune.giving import shrink_all
 from pitstop.tune.limit.limiter import Priority
 from pitstop.tune.memory.limits import Room, Rooms
 from pitstop.tune.memory.rounds import Rounds
@@ -43,6 +44,10 @@ class Level(IntEnum):
 
 THRESHOLDS: Final = {Level.ELEVATED: 0.80, Level.HIGH: 0.90, Level.CRITICAL: 0.95}
 """Of the limit. Kubernetes' guides alert at 0.80 to 0.90; above 0.95 one large answer may be one too many."""
+
+
+KEPT: Final = {Level.NONE: 1.0, Level.ELEVATED: 0.98, Level.HIGH: 0.9, Level.CRITICAL: 0.5}
+"""Of what caches hold, at each reading: half of it is gone after 35, 7 and 1 seconds."""
 
 
 class _Giver(NamedTuple):
@@ -76,6 +81,8 @@ class Pressure:
         self._givers: list[_Giver] = []
         self._shed: list[str] = []
         self._rounds = Rounds(every_s, self.step)
+        self._reached = Level.NONE  # at the last reading; `level` is left only after some calm ones
+        self.on_pressure("caches", lambda _: shrink_all(KEPT[self._reached]))
         self.on_pressure("profiler", _measure_less, at=Level.HIGH, calm=_measure_again)
 
     def on_pressure(
@@ -119,6 +126,7 @@ class Pressure:
         self.room = self._read()
         ratio = 0.0 if self.room is None else self.room.ratio
         reached = max((level for level, least in self.thresholds.items() if ratio >= least), default=Level.NONE)
+        self._reached = reached
         if reached > self.level:
             self._enter(reached)
         elif self.level and ratio < self.thresholds[self.level] - MARGIN_RATIO:

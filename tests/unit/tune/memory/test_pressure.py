@@ -131,7 +131,7 @@ def test_caches_go_first_then_the_profiler_then_requests_and_all_come_back() -> 
         "used_bytes": 97,
         "limit_bytes": 100,
         "source": "cgroup",
-        "shed": ["profiler", "cache", "requests of test"],
+        "shed": ["caches", "profiler", "cache", "requests of test"],
     }
     for _ in range(CALM_READINGS):
         state(10)
