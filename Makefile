@@ -18,9 +18,9 @@ lint: ## style, types and import rules only
 	@scripts/venv demo test
 	@exec scripts/lint
 
-bench: ## run every benchmark and write docs/benchmarks.md
+bench: ## run every benchmark and write docs/benchmarks.md; ARGS="cache waves" for some
 	@scripts/venv demo test bench
-	@exec .venv/bin/python scripts/benchmarks.py
+	@exec .venv/bin/python scripts/benchmarks.py $(ARGS)
 
 clean: ## remove what the targets made
 	rm -rf .venv .demo build dist htmlcov .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

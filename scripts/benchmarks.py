@@ -1,7 +1,8 @@
 """Run every `bench/*.py` in the order of their names and write what they print to `docs/benchmarks.md`.
 
-One after the other, because two at once would measure each other. A benchmark that fails is shown as failed and makes
-this exit with 1; the others still run.
+With names (``scripts/benchmarks.py cache waves``) only those; the sections of the others stay as they are. One after the
+other, because two at once would measure each other. A benchmark that fails is shown as failed and makes this exit with
+1; the others still run.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import ast
 import os
 import platform
+import re
 import sqlite3
 import subprocess
 import sys
@@ -24,8 +26,9 @@ HEAD = """\
 Written by `make bench`; every section is the whole output of one script in `bench/`. Absolute figures move between
 machines and hours, so the budgets are about ratios within one run: read rows against their neighbours.
 
-Measured {date} on {machine}.
+Measured on {machine}; each section says when and how long.
 """
+_SCRIPT = re.compile(r"^`bench/([^`]+)`", re.MULTILINE)
 
 
 def machine() -> str:
@@ -55,23 +58,42 @@ def section(script: Path) -> tuple[str, bool]:
             print(line, end="", flush=True)
             lines.append(line.rstrip())
         code = process.wait()
-    verdict = f"{time.monotonic() - began_s:.0f} s" + ("" if code == 0 else f", **failed with exit code {code}**")
+    date = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
+    verdict = f"{date}, {time.monotonic() - began_s:.0f} s" + (
+        "" if code == 0 else f", **failed with exit code {code}**"
+    )
     body = "\n".join(lines).strip("\n")
     return f"\n## {title}\n\n`bench/{script.name}`, {verdict}\n\n```text\n{body}\n```\n", code == 0
 
 
+def kept() -> dict[str, str]:
+    """The sections that are written, by their script."""
+    if not REPORT.exists():
+        return {}
+    found = [f"\n## {part}" for part in REPORT.read_text().split("\n## ")[1:]]
+    return {match[1]: part for part in found if (match := _SCRIPT.search(part))}
+
+
 def main() -> int:
-    """Run them all; 1 when one failed or there is none."""
+    """Run them; 1 when one failed or there is none of that name."""
     scripts = sorted(path for path in (ROOT / "bench").glob("*.py") if not path.name.startswith(("_", "conftest")))
     if not scripts:
         print("error: no benchmark in bench/", file=sys.stderr)
         return 1
-    date = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
-    sections = [section(script) for script in scripts]
-    text = HEAD.format(date=date, machine=machine()) + "".join(markdown for markdown, _ in sections)
+    wanted = set(sys.argv[1:]) or {script.stem for script in scripts}
+    unknown = wanted - {script.stem for script in scripts}
+    if unknown:
+        print(f"error: no benchmark is called {min(unknown)}; bench/ has them", file=sys.stderr)
+        return 1
+    sections = kept()
+    failed = []
+    for script in scripts:
+        if script.stem in wanted:
+            sections[script.name], fine = section(script)
+            failed += [] if fine else [script.name]
     REPORT.parent.mkdir(exist_ok=True)
-    REPORT.write_text(text)
-    failed = [script.name for script, (_, fine) in zip(scripts, sections, strict=True) if not fine]
+    written = (sections[script.name] for script in scripts if script.name in sections)
+    REPORT.write_text(HEAD.format(machine=machine()) + "".join(written))
     print(f"\nWritten to {REPORT.relative_to(ROOT)}." + (f" Failed: {', '.join(failed)}." if failed else ""))
     return 1 if failed else 0
 
