@@ -1,8 +1,8 @@
 """Run every `bench/*.py` in the order of their names and write what they print to `docs/benchmarks.md`.
 
-With names (``scripts/benchmarks.py cache waves``) only those; the sections of the others stay as they are. One after the
-other, because two at once would measure each other. A benchmark that fails is shown as failed and makes this exit with
-1; the others still run.
+With names (``scripts/benchmarks.py cache waves``) only those; the sections of the others stay as they are. One after
+the other, because two at once would measure each other. A benchmark that fails is shown as failed and makes this exit
+with 1; the others still run.
 """
 
 from __future__ import annotations

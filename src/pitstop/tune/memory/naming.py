@@ -8,9 +8,10 @@ grows outside of Python's objects.
 from __future__ import annotations
 
 import gc
+from collections import Counter
 from itertools import pairwise, takewhile
 from types import MethodDescriptorType, TracebackType
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from pitstop.tune.memory.census import Census, census, living, newest, type_name
 from pitstop.tune.memory.holders import Holder, holders, recent_of
@@ -141,10 +142,9 @@ def _unnamed(growing: Mapping[int, float]) -> Iterable[Growth]:
 
 
 def _of_entries(what: str, samples: list[Any], per_min: float) -> Growth:
-    inner = (part for each in samples for part in (each if type(each) is tuple else (each,)))
-    error = next((part for part in inner if issubclass(type(part), BaseException)), None)
+    error = _usual_error(part for each in samples for part in (each if type(each) is tuple else (each,)))
     nbytes = mean_size(samples) * per_min
-    if error is not None and error.__traceback__ is not None:
+    if error is not None:
         kept = _kept_error(type_name(type(error)), error, per_min, nbytes, f"in {what}")
         return kept._replace(telling=RAISED + NAMED)
     entry = type_name(type(samples[0]))
@@ -171,8 +171,9 @@ def _types(all_looks: Sequence[Look]) -> Iterable[Growth]:
         per_min = rises[name]
         nbytes = mean_size(samples) * per_min
         first = samples[0]
-        if kept and issubclass(type(first), BaseException) and first.__traceback__ is not None:
-            yield _kept_error(name, first, per_min, nbytes, "somewhere")
+        error = _usual_error(samples) if kept else None
+        if error is not None:
+            yield _kept_error(name, error, per_min, nbytes, "somewhere")
             continue
         why = f"{per_min:.0f} more of them a minute"
         if not gc.isenabled():
@@ -182,6 +183,18 @@ def _types(all_looks: Sequence[Look]) -> Iterable[Growth]:
         if _is_opaque(type(first)):
             why = f"{_OPAQUE}: {name} is of a C library"
         yield Growth(name, why, nbytes, per_min)
+
+
+def _usual_error(samples: Iterable[object]) -> BaseException | None:
+    """Of exceptions that hold a traceback one that was raised where most of them were: an old one may be among them."""
+    errors: list[BaseException] = [
+        cast("BaseException", one)
+        for one in samples
+        if issubclass(type(one), BaseException)  # a proxy lies about its class
+    ]
+    lines = Counter(line for one in errors if (line := _raised_at(one.__traceback__)))
+    usual = lines.most_common(1)[0][0] if lines else None
+    return next((one for one in errors if _raised_at(one.__traceback__) == usual), None)
 
 
 def _kept_error(name: str, error: BaseException, per_min: float, nbytes: float, where: str) -> Growth:

@@ -122,7 +122,12 @@ def test_kept_exceptions_are_named_with_the_line_that_raised(app: Any) -> None:
         except ValueError as error:
             app.FAILED.append(error)
 
+    try:  # one of another line, which was there before and stays
+        raise ValueError("old")  # noqa: TRY301  its line is what counts
+    except ValueError as error:
+        old = error
     growth = named(fail)
+    assert old.__traceback__ is not None
     assert growth.what == "ValueError"
     line = fail.__code__.co_firstlineno + 2
     assert growth.line == f"{__file__}:{line}"
