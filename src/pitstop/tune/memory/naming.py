@@ -8,7 +8,6 @@ grows outside of Python's objects.
 from __future__ import annotations
 
 import gc
-from collections import Counter
 from itertools import pairwise, takewhile
 from types import MethodDescriptorType, TracebackType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
@@ -142,11 +141,10 @@ def _unnamed(growing: Mapping[int, float]) -> Iterable[Growth]:
 
 
 def _of_entries(what: str, samples: list[Any], per_min: float) -> Growth:
-    error = _usual_error(part for each in samples for part in (each if type(each) is tuple else (each,)))
+    errors = _usual_errors(part for each in samples for part in (each if type(each) is tuple else (each,)))
+    if errors:
+        return _kept_errors(errors, per_min, f"in {what}")._replace(telling=RAISED + NAMED)
     nbytes = mean_size(samples) * per_min
-    if error is not None:
-        kept = _kept_error(type_name(type(error)), error, per_min, nbytes, f"in {what}")
-        return kept._replace(telling=RAISED + NAMED)
     entry = type_name(type(samples[0]))
     if _is_opaque(type(samples[0])):
         return Growth(what, f"{_OPAQUE}: {entry} is of a C library", nbytes, per_min)
@@ -169,12 +167,12 @@ def _types(all_looks: Sequence[Look]) -> Iterable[Growth]:
         if not samples:
             continue
         per_min = rises[name]
-        nbytes = mean_size(samples) * per_min
         first = samples[0]
-        error = _usual_error(samples) if kept else None
-        if error is not None:
-            yield _kept_error(name, error, per_min, nbytes, "somewhere")
+        errors = _usual_errors(samples) if kept else []
+        if errors:
+            yield _kept_errors(errors, per_min, "somewhere")
             continue
+        nbytes = mean_size(samples) * per_min
         why = f"{per_min:.0f} more of them a minute"
         if not gc.isenabled():
             why += "; the garbage collector is off, so cycles stay"
@@ -185,21 +183,21 @@ def _types(all_looks: Sequence[Look]) -> Iterable[Growth]:
         yield Growth(name, why, nbytes, per_min)
 
 
-def _usual_error(samples: Iterable[object]) -> BaseException | None:
-    """Of exceptions that hold a traceback one that was raised where most of them were: an old one may be among them."""
-    errors: list[BaseException] = [
-        cast("BaseException", one)
-        for one in samples
-        if issubclass(type(one), BaseException)  # a proxy lies about its class
-    ]
-    lines = Counter(line for one in errors if (line := _raised_at(one.__traceback__)))
-    usual = lines.most_common(1)[0][0] if lines else None
-    return next((one for one in errors if _raised_at(one.__traceback__) == usual), None)
+def _usual_errors(samples: Iterable[object]) -> list[BaseException]:
+    """Exceptions that hold a traceback, raised where most of them were: an old one that stays may be among them."""
+    by_line: dict[str, list[BaseException]] = {}
+    for one in samples:
+        if issubclass(type(one), BaseException):  # a proxy lies about its class
+            error = cast("BaseException", one)
+            if line := _raised_at(error.__traceback__):
+                by_line.setdefault(line, []).append(error)
+    return max(by_line.values(), key=len, default=[])
 
 
-def _kept_error(name: str, error: BaseException, per_min: float, nbytes: float, where: str) -> Growth:
+def _kept_errors(errors: list[BaseException], per_min: float, where: str) -> Growth:
     why = f"exceptions are kept {where} with their tracebacks, which keep every frame and its variables"
-    return Growth(name, why, nbytes, per_min, _raised_at(error.__traceback__), telling=RAISED)
+    line = _raised_at(errors[0].__traceback__)
+    return Growth(type_name(type(errors[0])), why, mean_size(errors) * per_min, per_min, line, telling=RAISED)
 
 
 def _raised_at(traceback: TracebackType | None) -> str:
