@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SERVICES = Path(__file__).parent / "services"
-CAPACITY_HZ = 80.0  # four connections, 50 ms
+CAPACITY_HZ = 80.0  # four connections, 50 ms; on a busy machine it bears less, which the bare service tells
 USABLE_S = 0.8  # later nobody waits for it any more
 OVERLOAD_S = 4.0
 
@@ -53,6 +53,14 @@ async def offer(port: int, per_s: float, seconds: float) -> list[Answer]:
     return answers
 
 
+async def saturate(port: int) -> tuple[list[Answer], float]:
+    """Three times the load for a while: the answers, and how many a second there were until the last."""
+    loop = asyncio.get_running_loop()
+    began_s = loop.time()
+    answers = await offer(port, CAPACITY_HZ * 3, OVERLOAD_S / 2)
+    return answers, len(answers) / (loop.time() - began_s)
+
+
 async def standing(port: int) -> dict[str, float]:
     async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}/limit") as response:
         body: dict[str, float] = await response.json(content_type=None)
@@ -80,14 +88,12 @@ def test_goodput_holds_the_important_come_first_and_the_limit_recovers(ports: tu
         limited, bare = ports
         await asyncio.gather(*(offer(port, CAPACITY_HZ / 2, 2.0) for port in ports))
         calm = await standing(limited)
-        beside = asyncio.create_task(offer(bare, CAPACITY_HZ * 3, OVERLOAD_S / 2))  # its queue takes a while to end
+        beside = asyncio.create_task(saturate(bare))  # its queue takes a while to end
         with_limiter = await offer(limited, CAPACITY_HZ * 3, OVERLOAD_S)
         busy = await standing(limited)
         assert {answer.status for answer in with_limiter} == {200, 503}
 
         good = [answer for answer in with_limiter if answer.status == 200 and answer.latency_s <= USABLE_S]
-        assert len(good) > 0.75 * CAPACITY_HZ * OVERLOAD_S, (len(good), busy)
-
         refused = [answer for answer in with_limiter if answer.status == 503]
         assert all(answer.retry_after in {"1", "2", "3"} for answer in refused)
         offered, served = Counter(a.path for a in with_limiter), Counter(a.path for a in good)
@@ -100,7 +106,8 @@ def test_goodput_holds_the_important_come_first_and_the_limit_recovers(ports: tu
         again = await offer(limited, CAPACITY_HZ / 2, 2.0)
         assert Counter(answer.status for answer in again)[503] <= 0.02 * len(again), await standing(limited)
         assert max(answer.latency_s for answer in again) < USABLE_S
-        without = await beside
+        without, capacity_hz = await beside
+        assert len(good) > 0.75 * min(CAPACITY_HZ, capacity_hz) * OVERLOAD_S, (len(good), capacity_hz, busy)
         assert {answer.status for answer in without} == {200}
         late = [answer for answer in without if answer.latency_s > USABLE_S]
         assert len(late) > 0.6 * len(without), len(late)
