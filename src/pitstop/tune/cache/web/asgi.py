@@ -69,8 +69,9 @@ class CachingMiddleware:
     def _asked(self, scope: Scope) -> Asked | None:
         path = scope.get("raw_path") or scope["path"].encode()
         return self.responses.asked(
-            scope["method"], scope.get("scheme", "http"), path, scope.get("query_string", b""), fields(scope["headers"])
-        )
+            scope["method"], scope.get("scheme", "http"), path, scope.get("query_string", b""),
+            fields(scope["headers"]), who=_says_who(scope),
+        )  # fmt: skip
 
     async def _answer(self, look: Look, scope: Scope, receive: Receive, send: Send) -> None:
         if look.stored is not None and look.use in {Use.FRESH, Use.STALE}:
@@ -129,6 +130,15 @@ class CachingMiddleware:
 
         if not self.responses.core.background.task("refresh http", begin):
             flights.give_up(key, flight)
+
+
+def _says_who(scope: Scope) -> bool:
+    """Whether a client certificate (ASGI's TLS extension) or middleware further out (Starlette's) says who asks."""
+    tls = (scope.get("extensions") or {}).get("tls") or {}
+    if tls.get("client_cert_name") or tls.get("client_cert_chain"):
+        return True
+    user = scope.get("user")
+    return user is not None and getattr(user, "is_authenticated", True) is not False
 
 
 class _Answering:

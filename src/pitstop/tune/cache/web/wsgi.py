@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # RFC 9110, 9.2.1
 _OURS: Final = "pitstop.cache.asked"
+# Servers say by these who asks (RFC 3875; Apache's mod_ssl; uWSGI): users log in there, or have a certificate.
+_WHO: Final = ("REMOTE_USER", "REMOTE_IDENT", "AUTH_TYPE", "SSL_CLIENT_", "HTTPS_CLIENT_", "HTTPS_DN")
+_NO_CERTIFICATE: Final = ("SSL_CLIENT_VERIFY", "NONE")
 _PLAIN: Final = {"CONTENT_LENGTH": b"content-length", "CONTENT_TYPE": b"content-type"}
 
 
@@ -85,7 +88,8 @@ class WSGICachingMiddleware:
         headers |= {name: environ[key].encode("latin-1") for key, name in _PLAIN.items() if environ.get(key)}
         headers.setdefault(b"host", f"{environ.get('SERVER_NAME')}:{environ.get('SERVER_PORT')}".encode("latin-1"))
         query = environ.get("QUERY_STRING", "").encode("latin-1")
-        return self.responses.asked(method, environ.get("wsgi.url_scheme", "http"), path, query, headers)
+        scheme = environ.get("wsgi.url_scheme", "http")
+        return self.responses.asked(method, scheme, path, query, headers, who=_says_who(environ))
 
     def _unsafe(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """A change of what lies under a path voids the answers of it, once it has been made."""
@@ -370,6 +374,10 @@ def _raising(error: Exception) -> Iterator[bytes]:
     for failure in (error,):
         raise failure
     yield b""
+
+
+def _says_who(environ: Environ) -> bool:
+    return any(key.startswith(_WHO) and value and (key, value) != _NO_CERTIFICATE for key, value in environ.items())
 
 
 def _name(key: str) -> bytes:
