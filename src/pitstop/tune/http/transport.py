@@ -42,6 +42,7 @@ class _Call:
         self._crowded = pool.enter()
         self._opened = False
         self._start_ns = self._first_ns = 0
+        self._timeout: dict[str, float | None] = {}
         self._over = False
         self.host.add("in_use")
 
@@ -49,8 +50,18 @@ class _Call:
         """The request as it is to be sent in this try."""
         self.host.add("requests")
         self._opened, self._first_ns, self._start_ns = False, 0, perf_counter_ns()
+        self._timeout = step.timeout
         self.request.extensions = {**self._extensions, "timeout": step.timeout, "trace": trace}
         return self.request
+
+    def hasten(self, drop_s: float) -> float:
+        """Let the body of this try take no more than `drop_s`; returns until when its pieces may come.
+
+        httpcore looks at the timeout when it begins with the body. The last piece may come just in time and the next
+        not at all, so either gets half.
+        """
+        self._timeout["read"] = drop_s / 2
+        return self.pool.clock_s() + drop_s / 2
 
     def hear(self, event: str) -> None:
         """Take an event of httpcore (www.encode.io/httpcore/extensions/#trace)."""
@@ -171,7 +182,7 @@ class PooledTransport(httpx.BaseTransport):
                     outcome = self._try(transport, call, step)
                 else:
                     if step.dropped is not None:
-                        _drop(step.dropped)
+                        _drop(step.dropped, call, step.drop_s)
                     self._sleep(step.seconds)
                     outcome = None
         except StopIteration as stop:
@@ -237,7 +248,7 @@ class AsyncPooledTransport(httpx.AsyncBaseTransport):
                     outcome = await self._try(transport, call, step)
                 else:
                     if step.dropped is not None:
-                        await _adrop(step.dropped)
+                        await _adrop(step.dropped, call, step.drop_s)
                     await self._sleep(step.seconds)
                     outcome = None
         except StopIteration as stop:
@@ -312,21 +323,27 @@ def _small(response: httpx.Response) -> bool:
     return length.isascii() and length.isdigit() and int(length[:9]) <= SMALL_BYTES
 
 
-def _drop(response: httpx.Response) -> None:
-    """Let go of an answer; its connection is used again if the rest of it is short."""
+def _drop(response: httpx.Response, call: _Call, drop_s: float) -> None:
+    """Let go of an answer; its connection is used again if the rest of it is short and comes within `drop_s`."""
     try:
         if _small(response):
-            response.read()
+            until_s = call.hasten(drop_s)
+            for _ in response.iter_raw():  # as it came: nobody looks at it
+                if call.pool.clock_s() > until_s:
+                    break
     except httpx.TransportError:
         pass
     finally:
         response.close()
 
 
-async def _adrop(response: httpx.Response) -> None:
+async def _adrop(response: httpx.Response, call: _Call, drop_s: float) -> None:
     try:
         if _small(response):
-            await response.aread()
+            until_s = call.hasten(drop_s)
+            async for _ in response.aiter_raw():
+                if call.pool.clock_s() > until_s:
+                    break
     except httpx.TransportError:
         pass
     finally:
