@@ -12,13 +12,12 @@ import random
 import threading
 from time import monotonic, perf_counter_ns
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 import httpx
 
 from pitstop.model.series import POOL_WAIT
 from pitstop.record.leaf import leaf
-from pitstop.tune.http.guarding import guard
+from pitstop.tune.http.guarding import close_sockets, guard
 from pitstop.tune.http.hosts import HOSTS, begin_reporting
 from pitstop.tune.http.retrying import SMALL_BYTES, Retries, Send, exchange
 
@@ -222,18 +221,27 @@ class AsyncPooledTransport(httpx.AsyncBaseTransport):
         self._pool = pool
         self._sleep = sleep
         self._pid = os.getpid()
-        self._by_loop: WeakKeyDictionary[Any, httpx.AsyncHTTPTransport] = WeakKeyDictionary()
+        self._by_loop: dict[asyncio.AbstractEventLoop, httpx.AsyncHTTPTransport] = {}
 
     def _transport(self) -> httpx.AsyncHTTPTransport:
         loop = asyncio.get_running_loop()
         if self._pid != os.getpid():
-            self._by_loop = WeakKeyDictionary()
+            self._by_loop = {}
             self._pid = os.getpid()
             self._pool.after_fork()
         found = self._by_loop.get(loop)
         if found is None:
+            self._forget_closed()
             found = self._by_loop[loop] = httpx.AsyncHTTPTransport(**self._pool.options)
         return found
+
+    def _forget_closed(self) -> None:
+        """Loops that are gone cannot close their sockets themselves any more, and connections hold their loop."""
+        for loop in list(self._by_loop):  # other threads' loops come and go meanwhile
+            if loop.is_closed():
+                gone = self._by_loop.pop(loop, None)
+                if gone is not None:
+                    close_sockets(gone)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send it, as often as it needs."""

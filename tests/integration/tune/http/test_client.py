@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import socket
 import ssl
 import sys
 import threading
 import time
+import weakref
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
@@ -36,12 +38,22 @@ class Server(ThreadingHTTPServer):
         self.hold = threading.Event()
         self.hold.set()
         self.ended = threading.Event()
+        self.open = 0
+        self.turn = threading.Condition()
         self.url = f"http://127.0.0.1:{self.server_port}"
         self.name = f"127.0.0.1:{self.server_port}"
 
     def process_request(self, request: Any, client_address: Any) -> None:
         self.connections += 1
+        with self.turn:
+            self.open += 1
         super().process_request(request, client_address)
+
+    def close_request(self, request: Any) -> None:
+        super().close_request(request)
+        with self.turn:
+            self.open -= 1
+            self.turn.notify_all()
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -135,6 +147,27 @@ def test_a_client_of_asyncio_serves_one_event_loop_after_another(server: Server)
     assert counts["opened"] == server.connections
     assert counts["opened"] + counts["reused"] == counts["requests"] == 42
     assert counts["in_use"] == 0
+
+
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+def test_event_loops_that_are_gone_are_let_go_of_with_their_sockets(server: Server) -> None:
+    http = aclient(server.url)
+    loops: list[weakref.ref[asyncio.AbstractEventLoop]] = []
+
+    async def ask() -> None:
+        loops.append(weakref.ref(asyncio.get_running_loop()))
+        await asyncio.gather(*(http.get("/") for _ in range(3)))
+
+    gc.disable()  # sockets are closed, whether or not it runs
+    try:
+        for _ in range(5):
+            asyncio.run(ask())
+            with server.turn:
+                assert server.turn.wait_for(lambda: server.open <= 3, 10)
+    finally:
+        gc.enable()
+    gc.collect()
+    assert [loop() is not None for loop in loops] == [False] * 4 + [True]
 
 
 @pytest.mark.parametrize("path", ["/busy", "/cut"])
