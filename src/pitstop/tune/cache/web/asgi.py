@@ -42,6 +42,7 @@ class CachingMiddleware:
     def __init__(self, app: App, cache: Cache | ResponseCache, **options: Any) -> None:
         self.app = app
         self.responses = cache if isinstance(cache, ResponseCache) else ResponseCache(cache, **options)
+        self._voiding: set[asyncio.Future[None]] = set()  # event loops hold tasks weakly
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI 3."""
@@ -104,7 +105,21 @@ class CachingMiddleware:
                     self.responses.fault("asgi.unsafe")
             await send(message)
 
-        await self.app(scope, receive, watched)
+        try:
+            await self.app(scope, receive, watched)
+        finally:  # hosts may commit after they answered, and somebody may have asked in between
+            if voided:
+                try:
+                    await self._void(voided)
+                except Exception:  # noqa: BLE001  the host goes on
+                    self.responses.fault("asgi.unsafe")
+
+    async def _void(self, tags: list[str]) -> None:
+        """Void them even where the request is cancelled meanwhile, or was."""
+        voiding = asyncio.ensure_future(self.responses.cache.ainvalidate(*tags))
+        self._voiding.add(voiding)
+        voiding.add_done_callback(self._voiding.discard)
+        await asyncio.shield(voiding)
 
     def _refresh(self, look: Look, scope: Scope) -> None:
         """Make a stale answer anew while nobody waits."""
