@@ -233,6 +233,16 @@ def test_a_file_that_cannot_be_opened_is_not_said_to_be_gone(folder: Path, make:
     assert ask("/static/big.bin")[2] == BIG + b"again"
 
 
+def test_a_link_that_was_put_in_a_files_place_does_not_lead_out(folder: Path, make: Any) -> None:
+    (folder / "circle").symlink_to(folder / "circle")
+    _, ask = make(folder)
+    assert ask("/static/circle")[0] == 418
+    (folder / "big.bin").unlink()
+    (folder / "big.bin").symlink_to(folder.parent / "secret.txt")
+    status, _, body = ask("/static/big.bin")
+    assert (status, body) == (404, b"")
+
+
 def test_who_leaves_while_a_file_is_opened_leaves_no_file_open(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     static = StaticFiles(None, folder)
     opened: list[int] = []
