@@ -85,12 +85,17 @@ class WSGICachingMiddleware:
 
     def _asked(self, method: str, environ: Environ) -> Asked | None:
         path = (environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")).encode("latin-1")
-        headers = {_name(key): value.encode("latin-1") for key, value in environ.items() if key.startswith("HTTP_")}
+        headers, who = {}, False
+        for key, value in environ.items():
+            if key.startswith("HTTP_"):
+                headers[_name(key)] = value.encode("latin-1")
+            elif key.startswith(_WHO) and value and (key, value) != _NO_CERTIFICATE:
+                who = True
         headers |= {name: environ[key].encode("latin-1") for key, name in _PLAIN.items() if environ.get(key)}
         headers.setdefault(b"host", f"{environ.get('SERVER_NAME')}:{environ.get('SERVER_PORT')}".encode("latin-1"))
         query = environ.get("QUERY_STRING", "").encode("latin-1")
         scheme = environ.get("wsgi.url_scheme", "http")
-        return self.responses.asked(method, scheme, path, query, headers, who=_says_who(environ))
+        return self.responses.asked(method, scheme, path, query, headers, who=who)
 
     def _unsafe(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """A change of what lies under a path voids the answers of it, once it has been made."""
@@ -328,10 +333,6 @@ class _Answering:
 
 
 _CONDITIONS: Final = frozenset({"HTTP_IF_NONE_MATCH", "HTTP_IF_MODIFIED_SINCE"})
-
-
-def _says_who(environ: Environ) -> bool:
-    return any(key.startswith(_WHO) and value and (key, value) != _NO_CERTIFICATE for key, value in environ.items())
 
 
 def _name(key: str) -> bytes:
