@@ -1,4 +1,4 @@
-"""Connections of httpcore that no thread closes while another uses them.
+"""Connections of httpcore that no thread closes while another uses them, and those that no event loop can close.
 
 httpcore 1.0.9 decides under its lock which connections have expired, but a connection becomes busy outside of it:
 a thread that finds one idle, and then readable because the answer to another thread's request has just arrived, closes
@@ -8,6 +8,7 @@ descriptor`` and timeouts (`bench/tune_http.py`). With asyncio nothing runs in b
 
 from __future__ import annotations
 
+import socket
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -109,3 +110,19 @@ def guard(transport: httpx.HTTPTransport) -> httpx.HTTPTransport:
     create: Callable[[httpcore.Origin], httpcore.ConnectionInterface] = pool.create_connection
     pool.create_connection = lambda origin: GuardedConnection(create(origin))  # type: ignore[method-assign]  # of this pool only
     return transport
+
+
+def close_sockets(transport: httpx.AsyncHTTPTransport) -> None:
+    """Close the sockets of a transport whose event loop is closed: asyncio's own way to do so needs the loop.
+
+    uvloop has closed them with the loop.
+    """
+    for connection in list(transport._pool.connections):  # noqa: SLF001  httpx has no other way to them
+        below: Any = connection
+        while getattr(below, "_connection", None) is not None:  # a proxy's, then one of HTTP/1.1 or 2
+            below = below._connection  # noqa: SLF001
+        stream = getattr(below, "_network_stream", None)
+        held = None if stream is None else stream.get_extra_info("socket")
+        own = getattr(held, "_sock", None)  # asyncio shows it in a wrapper that cannot close
+        if isinstance(own, socket.socket):
+            own.close()

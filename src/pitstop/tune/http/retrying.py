@@ -9,6 +9,7 @@ method when no connection came about. Waits grow exponentially with full jitter
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, NamedTuple
@@ -28,12 +29,16 @@ NOT_NOW = frozenset({429, 502, 503, 504})  # answers that another try may better
 FIRST_WAIT_S = 0.05
 LONGEST_WAIT_S = 2.0
 SMALL_BYTES = 65_536  # an answer to be dropped is read up to here, so that its connection can be used again
+LONGEST_DROP_S = 0.1  # that reading it may take: about what a new connection does, with TLS and across a continent
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 
 @dataclass(frozen=True, slots=True)
 class Retries:
-    """`most` further tries, within `total_s` from the first (each try's own timeouts are cut to what is left of it)."""
+    """`most` further tries, within `total_s` from the first (each try's own timeouts are cut to what is left of it).
+
+    Where `most` is 0, a call has the time that its own timeouts give it.
+    """
 
     most: int = 2
     total_s: float = 30.0
@@ -53,10 +58,11 @@ class Send(NamedTuple):
 
 
 class Wait(NamedTuple):
-    """Let go of `dropped`, if it is there, then wait."""
+    """Let go of `dropped`, if it is there, within `drop_s`, then wait."""
 
     seconds: float
     dropped: httpx.Response | None
+    drop_s: float
 
 
 Outcome = httpx.Response | httpx.TransportError
@@ -66,25 +72,32 @@ def exchange(
     request: httpx.Request, retries: Retries, host: Host, clock_s: Callable[[], float], rng: random.Random
 ) -> Generator[Send | Wait, Outcome | None, httpx.Response]:
     """One call with all its tries; returns the response or raises the last failure."""
-    end_s = clock_s() + retries.total_s
+    end_s = clock_s() + retries.total_s if retries.most else math.inf
     asked: dict[str, float | None] = request.extensions.get("timeout", {})
     host.budget.earn()
     tries = 0
     while True:
-        left_s = max(end_s - clock_s(), 0.001)
-        outcome = yield Send({what: left_s if at is None else min(at, left_s) for what, at in asked.items()})
+        outcome = yield Send(_cut(asked, max(end_s - clock_s(), 0.001)))
         assert outcome is not None
         wait_s = _wait_s(request, outcome, retries, tries, rng)
-        if wait_s is not None and clock_s() + wait_s < end_s:
+        left_s = end_s - clock_s()
+        if wait_s is not None and wait_s < left_s:
             if host.budget.spend():
                 host.add("retries")
                 tries += 1
-                yield Wait(wait_s, outcome if isinstance(outcome, httpx.Response) else None)
+                dropped = outcome if isinstance(outcome, httpx.Response) else None
+                yield Wait(wait_s, dropped, min(LONGEST_DROP_S, left_s - wait_s))
                 continue
             host.add("retries_refused")
         if isinstance(outcome, httpx.Response):
             return outcome
         raise outcome
+
+
+def _cut(timeout: dict[str, float | None], left_s: float) -> dict[str, float | None]:
+    if left_s == math.inf:  # which sockets do not take for a timeout
+        return dict(timeout)
+    return {what: left_s if at is None else min(at, left_s) for what, at in timeout.items()}
 
 
 def _wait_s(request: httpx.Request, outcome: Outcome, retries: Retries, tries: int, rng: random.Random) -> float | None:

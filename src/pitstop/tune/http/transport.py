@@ -12,13 +12,12 @@ import random
 import threading
 from time import monotonic, perf_counter_ns
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 import httpx
 
 from pitstop.model.series import POOL_WAIT
 from pitstop.record.leaf import leaf
-from pitstop.tune.http.guarding import guard
+from pitstop.tune.http.guarding import close_sockets, guard
 from pitstop.tune.http.hosts import HOSTS, begin_reporting
 from pitstop.tune.http.retrying import SMALL_BYTES, Retries, Send, exchange
 
@@ -42,6 +41,7 @@ class _Call:
         self._crowded = pool.enter()
         self._opened = False
         self._start_ns = self._first_ns = 0
+        self._timeout: dict[str, float | None] = {}
         self._over = False
         self.host.add("in_use")
 
@@ -49,8 +49,18 @@ class _Call:
         """The request as it is to be sent in this try."""
         self.host.add("requests")
         self._opened, self._first_ns, self._start_ns = False, 0, perf_counter_ns()
+        self._timeout = step.timeout
         self.request.extensions = {**self._extensions, "timeout": step.timeout, "trace": trace}
         return self.request
+
+    def hasten(self, drop_s: float) -> float:
+        """Let the body of this try take no more than `drop_s`; returns until when its pieces may come.
+
+        httpcore looks at the timeout when it begins with the body. The last piece may come just in time and the next
+        not at all, so either gets half.
+        """
+        self._timeout["read"] = drop_s / 2
+        return self.pool.clock_s() + drop_s / 2
 
     def hear(self, event: str) -> None:
         """Take an event of httpcore (www.encode.io/httpcore/extensions/#trace)."""
@@ -171,7 +181,7 @@ class PooledTransport(httpx.BaseTransport):
                     outcome = self._try(transport, call, step)
                 else:
                     if step.dropped is not None:
-                        _drop(step.dropped)
+                        _drop(step.dropped, call, step.drop_s)
                     self._sleep(step.seconds)
                     outcome = None
         except StopIteration as stop:
@@ -211,18 +221,27 @@ class AsyncPooledTransport(httpx.AsyncBaseTransport):
         self._pool = pool
         self._sleep = sleep
         self._pid = os.getpid()
-        self._by_loop: WeakKeyDictionary[Any, httpx.AsyncHTTPTransport] = WeakKeyDictionary()
+        self._by_loop: dict[asyncio.AbstractEventLoop, httpx.AsyncHTTPTransport] = {}
 
     def _transport(self) -> httpx.AsyncHTTPTransport:
         loop = asyncio.get_running_loop()
         if self._pid != os.getpid():
-            self._by_loop = WeakKeyDictionary()
+            self._by_loop = {}
             self._pid = os.getpid()
             self._pool.after_fork()
         found = self._by_loop.get(loop)
         if found is None:
+            self._forget_closed()
             found = self._by_loop[loop] = httpx.AsyncHTTPTransport(**self._pool.options)
         return found
+
+    def _forget_closed(self) -> None:
+        """Loops that are gone cannot close their sockets themselves any more, and connections hold their loop."""
+        for loop in list(self._by_loop):  # other threads' loops come and go meanwhile
+            if loop.is_closed():
+                gone = self._by_loop.pop(loop, None)
+                if gone is not None:
+                    close_sockets(gone)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send it, as often as it needs."""
@@ -237,7 +256,7 @@ class AsyncPooledTransport(httpx.AsyncBaseTransport):
                     outcome = await self._try(transport, call, step)
                 else:
                     if step.dropped is not None:
-                        await _adrop(step.dropped)
+                        await _adrop(step.dropped, call, step.drop_s)
                     await self._sleep(step.seconds)
                     outcome = None
         except StopIteration as stop:
@@ -312,21 +331,27 @@ def _small(response: httpx.Response) -> bool:
     return length.isascii() and length.isdigit() and int(length[:9]) <= SMALL_BYTES
 
 
-def _drop(response: httpx.Response) -> None:
-    """Let go of an answer; its connection is used again if the rest of it is short."""
+def _drop(response: httpx.Response, call: _Call, drop_s: float) -> None:
+    """Let go of an answer; its connection is used again if the rest of it is short and comes within `drop_s`."""
     try:
         if _small(response):
-            response.read()
+            until_s = call.hasten(drop_s)
+            for _ in response.iter_raw():  # as it came: nobody looks at it
+                if call.pool.clock_s() > until_s:
+                    break
     except httpx.TransportError:
         pass
     finally:
         response.close()
 
 
-async def _adrop(response: httpx.Response) -> None:
+async def _adrop(response: httpx.Response, call: _Call, drop_s: float) -> None:
     try:
         if _small(response):
-            await response.aread()
+            until_s = call.hasten(drop_s)
+            async for _ in response.aiter_raw():
+                if call.pool.clock_s() > until_s:
+                    break
     except httpx.TransportError:
         pass
     finally:

@@ -6,6 +6,7 @@ names that begin with a dot and links that lead outside.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import mimetypes
 import os
@@ -23,6 +24,7 @@ IN_MEMORY_BYTES = 32 << 20  # of all files together
 SMALL_BYTES = 256 << 10  # a larger file is read from the disk for each request
 YEAR_S = 31_536_000  # "forever" (RFC 9111, 5.3)
 MOST_FILES = 100_000
+GONE = (FileNotFoundError, NotADirectoryError)
 ENCODINGS = ((b"br", ".br"), (b"zstd", ".zst"), (b"gzip", ".gz"))
 
 # A name that changes with the content: main.3f2a9c1b.js (webpack, Django), main-BxYz12_3.js (Vite). Letters and a digit
@@ -103,7 +105,7 @@ class Index:
             folders[:] = [name for name in folders if not name.startswith(".")]
             for name in names:
                 path = Path(above, name)
-                if name.startswith(".") or not path.resolve().is_relative_to(self.root) or not path.is_file():
+                if name.startswith(".") or not self._inside(path):
                     continue
                 paths[path.relative_to(self.root).as_posix()] = path
             if len(paths) > MOST_FILES:
@@ -117,20 +119,33 @@ class Index:
         self._entries = found
 
     def renew(self, path: str) -> Entry | None:
-        """Read one file anew, which has changed on the disk since; None when it is gone."""
+        """Read one file anew, which has changed on the disk since; None when it is gone. Raises other OSErrors."""
         old = self._entries.get(path)
         if old is None:
             return None
         file = old.plain.path
         url = file.relative_to(self.root).as_posix()
         siblings = {url + end: file.with_name(file.name + end) for _, end in ENCODINGS}
+        there = self._inside(file)  # a link may have taken its place
+        for packed in ({name: at for name, at in siblings.items() if self._inside(at)}, {}) if there else ():
+            try:
+                entry = self._entries[path] = self._entry(url, file, packed)
+            except GONE:  # it, or a packed form of it that was there a moment ago
+                continue
+            return entry
+        self._entries.pop(path, None)
+        return None
+
+    def _inside(self, path: Path) -> bool:
+        """Whether it is a file of the folder, links followed."""
         try:
-            entry = self._entry(url, file, {name: at for name, at in siblings.items() if at.is_file()})
-        except OSError:
-            self._entries.pop(path, None)
-            return None
-        self._entries[path] = entry
-        return entry
+            return path.resolve(strict=True).is_relative_to(self.root) and path.is_file()
+        except RuntimeError:  # links in a circle, before Python 3.13
+            return False
+        except OSError as error:
+            if error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}:
+                return False
+            raise
 
     def _entry(self, url: str, path: Path, paths: dict[str, Path]) -> Entry:
         plain = self._variant(url, path, None)

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 from pitstop.model.errors import SettingError
 from pitstop.tune.conditional import fields
-from pitstop.tune.static.answering import Served, answer
-from pitstop.tune.static.index import IN_MEMORY_BYTES, Entry, Index, is_hashed
+from pitstop.tune.static.answering import Answer, Served, answer
+from pitstop.tune.static.index import GONE, IN_MEMORY_BYTES, Entry, Index, is_hashed
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
 
-    from pitstop.tune.static.answering import Answer
+    from pitstop.tune.static.index import Variant
 
     Scope = MutableMapping[str, Any]
     Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -29,6 +29,11 @@ if TYPE_CHECKING:
 
 MAX_AGE_S = 60  # of files whose names do not change with their content
 PIECE_BYTES = 256 << 10
+TRIES = 3  # for a file that changes while it is opened: the packed one, what is there then, and once more
+
+_NOTHING = ((b"content-length", b"0"),)
+_NOT_FOUND = Answer(404, _NOTHING, None)
+_UNAVAILABLE = Answer(503, _NOTHING, None)
 
 
 class _Files:
@@ -69,24 +74,53 @@ class _Files:
             self._index.refresh()
         return self._index.get(path[len(self._prefix) :])
 
-    def _open(self, path: str, method: str, headers: dict[bytes, bytes], found: Answer) -> tuple[int, Answer] | None:
-        """A file that is not in memory, and what to answer for it: a file that has changed is read anew."""
-        for _ in range(2):
-            if found.variant is None or found.variant.body is not None:
-                return -1, found
-            try:
-                handle = os.open(found.variant.path, os.O_RDONLY | os.O_CLOEXEC)
-            except OSError:
-                return None
-            stat = os.fstat(handle)
-            if (stat.st_size, stat.st_mtime_ns) == found.variant.stamp:
-                return handle, found
-            os.close(handle)
-            entry = self._index.renew(path[len(self._prefix) :])
-            if entry is None:
-                return None
-            found = answer(method, entry, headers)
-        return None
+    def _open(self, path: str, method: str, headers: dict[bytes, bytes], entry: Entry | None) -> tuple[int, Answer]:
+        """What to answer, and the file where it is not in memory, else -1: a file that has changed is read anew."""
+        try:
+            for _ in range(TRIES):
+                if entry is None:
+                    return -1, _NOT_FOUND
+                found = answer(method, entry, headers)
+                if found.variant is None or found.variant.body is not None:
+                    return -1, found
+                handle = _opened(entry, found.variant)
+                if handle >= 0:
+                    return handle, found
+                entry = self._index.renew(path[len(self._prefix) :])
+        except OSError:  # too many open files, a disk in trouble …: it is not gone
+            pass
+        return -1, _UNAVAILABLE
+
+
+def _opened(entry: Entry, variant: Variant) -> int:
+    """A handle of the file, -1 where it is no longer the one that the table knows, or packs an older original."""
+    try:
+        handle = os.open(variant.path, os.O_RDONLY | os.O_CLOEXEC)
+    except GONE:
+        return -1
+    try:
+        same = _stamp(os.fstat(handle)) == variant.stamp
+        if same and variant is not entry.plain:
+            same = _stamp(entry.plain.path.stat()) == entry.plain.stamp
+    except GONE:
+        same = False
+    except BaseException:
+        os.close(handle)
+        raise
+    if same:
+        return handle
+    os.close(handle)
+    return -1
+
+
+def _stamp(stat: os.stat_result) -> tuple[int, int]:
+    return stat.st_size, stat.st_mtime_ns
+
+
+def _forget(opening: asyncio.Future[tuple[int, Answer]]) -> None:
+    """Close what was opened for somebody who did not wait for it."""
+    if not opening.cancelled() and opening.exception() is None and opening.result()[0] >= 0:
+        os.close(opening.result()[0])
 
 
 class StaticFiles(_Files):
@@ -119,11 +153,12 @@ class StaticFiles(_Files):
         if variant.body is not None:
             await _send(send, found.status, found.headers, _part(variant.body, found))
             return
-        opened = await asyncio.to_thread(self._open, path, scope["method"], headers, found)
-        if opened is None:
-            await _send(send, 404, ((b"content-length", b"0"),), b"")
-            return
-        handle, found = opened
+        opening = asyncio.get_running_loop().run_in_executor(None, self._open, path, scope["method"], headers, entry)
+        try:
+            handle, found = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(_forget)
+            raise
         if handle < 0:
             body = b"" if found.variant is None or found.variant.body is None else _part(found.variant.body, found)
             await _send(send, found.status, found.headers, body)
@@ -168,18 +203,15 @@ class WSGIStaticFiles(_Files):
             if name.startswith("HTTP_")
         }
         method = environ.get("REQUEST_METHOD", "GET")
-        opened = self._open(path, method, headers, answer(method, entry, headers))
-        if opened is None:
-            start("404 Not Found", [("content-length", "0")])
-            return ()
-        handle, found = opened
+        handle, found = self._open(path, method, headers, entry)
+        pieces = _Pieces(handle, found)  # whatever comes, it closes the file
         named = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in found.headers]
         start(f"{found.status} {responses[found.status]}", named)
         if found.variant is None:
             return ()
         if found.variant.body is not None:
             return (_part(found.variant.body, found),)
-        return _Pieces(handle, found)
+        return pieces
 
 
 class _Pieces:

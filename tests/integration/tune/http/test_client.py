@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import socket
 import ssl
 import sys
 import threading
+import time
+import weakref
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
@@ -34,12 +37,23 @@ class Server(ThreadingHTTPServer):
         self.reached = threading.Event()
         self.hold = threading.Event()
         self.hold.set()
+        self.ended = threading.Event()
+        self.open = 0
+        self.turn = threading.Condition()
         self.url = f"http://127.0.0.1:{self.server_port}"
         self.name = f"127.0.0.1:{self.server_port}"
 
     def process_request(self, request: Any, client_address: Any) -> None:
         self.connections += 1
+        with self.turn:
+            self.open += 1
         super().process_request(request, client_address)
+
+    def close_request(self, request: Any) -> None:
+        super().close_request(request)
+        with self.turn:
+            self.open -= 1
+            self.turn.notify_all()
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -54,6 +68,26 @@ class Handler(BaseHTTPRequestHandler):
         if self.path == "/cut" and self.server.asked[self.path] < 2:
             self.connection.shutdown(socket.SHUT_RDWR)
             self.close_connection = True
+            return
+        if self.path == "/dripping" and self.server.asked[self.path] < 2:
+            self.send_response(503)
+            self.send_header("Content-Length", "200")
+            self.end_headers()
+            for _ in range(200):
+                try:
+                    self.wfile.write(b"x")
+                except OSError:
+                    break
+                if self.server.ended.wait(0.05):
+                    break
+            self.close_connection = True
+            return
+        if self.path == "/unpackable" and self.server.asked[self.path] < 2:
+            self.send_response(503)
+            self.send_header("Content-Encoding", "gzip")
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"no")
             return
         status = 503 if self.path == "/busy" and self.server.asked[self.path] < 3 else 200
         self.send_response(status)
@@ -74,6 +108,7 @@ def server() -> Iterator[Server]:
         thread.start()
         yield server
         server.hold.set()
+        server.ended.set()
         server.shutdown()
         thread.join()
 
@@ -114,6 +149,27 @@ def test_a_client_of_asyncio_serves_one_event_loop_after_another(server: Server)
     assert counts["in_use"] == 0
 
 
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+def test_event_loops_that_are_gone_are_let_go_of_with_their_sockets(server: Server) -> None:
+    http = aclient(server.url)
+    loops: list[weakref.ref[asyncio.AbstractEventLoop]] = []
+
+    async def ask() -> None:
+        loops.append(weakref.ref(asyncio.get_running_loop()))
+        await asyncio.gather(*(http.get("/") for _ in range(3)))
+
+    gc.disable()  # sockets are closed, whether or not it runs
+    try:
+        for _ in range(5):
+            asyncio.run(ask())
+            with server.turn:
+                assert server.turn.wait_for(lambda: server.open <= 3, 10)
+    finally:
+        gc.enable()
+    gc.collect()
+    assert [loop() is not None for loop in loops] == [False] * 4 + [True]
+
+
 @pytest.mark.parametrize("path", ["/busy", "/cut"])
 def test_an_answer_that_asks_for_it_is_tried_again_on_the_same_connection(server: Server, path: str) -> None:
     with client(server.url) as http:
@@ -127,6 +183,30 @@ def test_an_answer_that_asks_for_it_is_tried_again_on_the_same_connection(server
 
     server.asked.clear()
     assert asyncio.run(ask()) == "ok"
+
+
+@pytest.mark.parametrize("colour", ["sync", "asyncio"])
+def test_an_answer_that_drips_is_let_go_of_before_the_next_try(server: Server, colour: str) -> None:
+    retries = Retries(total_s=20)
+
+    async def ask() -> str:
+        async with aclient(server.url, retries=retries) as http:
+            return (await http.get("/dripping")).text
+
+    begun_s = time.monotonic()
+    if colour == "sync":
+        with client(server.url, retries=retries) as http:
+            assert http.get("/dripping").text == "ok"
+    else:
+        assert asyncio.run(ask()) == "ok"
+    assert time.monotonic() - begun_s < 5  # it drips for ten
+    assert server.connections == 2
+
+
+def test_what_is_let_go_of_is_not_unpacked(server: Server) -> None:
+    with client(server.url) as http:
+        assert http.get("/unpackable").text == "ok"
+    assert server.connections == 1
 
 
 def test_what_is_not_idempotent_is_sent_once(server: Server) -> None:

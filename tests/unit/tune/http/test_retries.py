@@ -14,7 +14,7 @@ from pitstop.model.errors import SettingError
 from pitstop.tune.http import Retries, RetryBudget
 from pitstop.tune.http.budget import BURST
 from pitstop.tune.http.hosts import MOST_HOSTS, Host, Hosts
-from pitstop.tune.http.retrying import Send, Wait, exchange
+from pitstop.tune.http.retrying import LONGEST_DROP_S, Send, Wait, exchange
 
 
 class HandClock:
@@ -114,6 +114,30 @@ def test_a_try_has_no_more_time_than_is_left() -> None:
     assert isinstance(steps.send(HUNG), Wait)
     clock.now_s = 10
     assert steps.send(None) == Send({"read": 2.0, "pool": 2.0})
+
+
+def test_a_call_that_is_never_tried_again_has_the_time_it_asks_for() -> None:
+    asked = {"read": 120.0, "pool": None}
+    request = httpx.Request("GET", "http://api/", extensions={"timeout": asked})
+    steps = exchange(request, Retries(most=0), Host("api", RetryBudget()), HandClock(), random.Random(1))
+    assert next(steps) == Send(asked)
+
+
+def test_an_answer_is_let_go_of_in_what_is_left_of_the_time() -> None:
+    clock = HandClock()
+    steps = exchange(
+        httpx.Request("GET", "http://api/"), Retries(), Host("api", RetryBudget()), clock, random.Random(1)
+    )
+    next(steps)
+    again = steps.send(httpx.Response(503))
+    assert isinstance(again, Wait)
+    assert again.drop_s == LONGEST_DROP_S
+    steps.send(None)
+    clock.now_s = 29.85
+    again = steps.send(httpx.Response(503))
+    assert isinstance(again, Wait)
+    assert again.drop_s < LONGEST_DROP_S
+    assert again.drop_s == pytest.approx(30 - 29.85 - again.seconds)
 
 
 @given(

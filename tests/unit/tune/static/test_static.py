@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import os
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -191,6 +192,83 @@ def test_a_large_file_that_was_replaced_is_read_anew_and_one_that_is_gone_is_not
     assert ask("/static/app.js")[2] == JS
     (folder / "app.js").unlink()
     assert ask("/static/app.js")[0] == 404
+
+
+@pytest.fixture
+def large(folder: Path) -> bytes:
+    """The content of ``large.js``, whose packed form is not held in memory either."""
+    content = os.urandom(SMALL_BYTES * 2).hex().encode()
+    (folder / "large.js").write_bytes(content)
+    (folder / "large.js.gz").write_bytes(gzip.compress(content))
+    return content
+
+
+def test_without_its_packed_form_a_large_file_is_served_as_it_is(folder: Path, make: Any, large: bytes) -> None:
+    _, ask = make(folder)
+    assert ask("/static/large.js", accept_encoding="gzip")[1]["content-encoding"] == "gzip"
+    (folder / "large.js.gz").unlink()
+    status, headers, body = ask("/static/large.js", accept_encoding="gzip")
+    assert (status, body) == (200, large)
+    assert "content-encoding" not in headers
+    (folder / "large.js").unlink()
+    assert ask("/static/large.js", accept_encoding="gzip")[0] == 404
+
+
+def test_a_packed_form_is_not_served_once_its_original_was_replaced(folder: Path, make: Any, large: bytes) -> None:
+    _, ask = make(folder)
+    assert gzip.decompress(ask("/static/large.js", accept_encoding="gzip")[2]) == large
+    (folder / "large.js").write_bytes(b"new" + large)
+    os.utime(folder / "large.js", (4e9, 4e9))  # later than the packed form, however coarse the clock
+    assert ask("/static/large.js", accept_encoding="gzip")[2] == b"new" + large
+
+
+def test_a_file_that_cannot_be_opened_is_not_said_to_be_gone(folder: Path, make: Any) -> None:
+    _, ask = make(folder)
+    file = folder / "big.bin"
+    file.unlink()
+    file.symlink_to(file)  # ELOOP, as any other trouble
+    assert [ask("/static/big.bin")[0] for _ in range(2)] == [503, 503]
+    file.unlink()
+    file.write_bytes(BIG + b"again")
+    assert ask("/static/big.bin")[2] == BIG + b"again"
+
+
+def test_a_link_that_was_put_in_a_files_place_does_not_lead_out(folder: Path, make: Any) -> None:
+    (folder / "circle").symlink_to(folder / "circle")
+    _, ask = make(folder)
+    assert ask("/static/circle")[0] == 418
+    (folder / "big.bin").unlink()
+    (folder / "big.bin").symlink_to(folder.parent / "secret.txt")
+    status, _, body = ask("/static/big.bin")
+    assert (status, body) == (404, b"")
+
+
+def test_who_leaves_while_a_file_is_opened_leaves_no_file_open(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    static = StaticFiles(None, folder)
+    opened: list[int] = []
+    begun, go_on = threading.Event(), threading.Event()
+    plain = os.open
+
+    def slow(*args: Any) -> int:
+        opened.append(plain(*args))
+        begun.set()
+        go_on.wait(10)
+        return opened[0]
+
+    async def run() -> None:
+        monkeypatch.setattr(os, "open", slow)
+        asking = asyncio.create_task(static({"type": "http", "path": "/static/big.bin", "method": "GET", "headers": []},
+                                            None, None))  # fmt: skip
+        await asyncio.to_thread(begun.wait)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        go_on.set()
+
+    asyncio.run(run())
+    monkeypatch.undo()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(opened[0])
 
 
 def test_while_developing_changes_are_seen_at_once(folder: Path, make: Any) -> None:

@@ -42,6 +42,7 @@ class CachingMiddleware:
     def __init__(self, app: App, cache: Cache | ResponseCache, **options: Any) -> None:
         self.app = app
         self.responses = cache if isinstance(cache, ResponseCache) else ResponseCache(cache, **options)
+        self._voiding: set[asyncio.Future[None]] = set()  # event loops hold tasks weakly
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI 3."""
@@ -69,8 +70,9 @@ class CachingMiddleware:
     def _asked(self, scope: Scope) -> Asked | None:
         path = scope.get("raw_path") or scope["path"].encode()
         return self.responses.asked(
-            scope["method"], scope.get("scheme", "http"), path, scope.get("query_string", b""), fields(scope["headers"])
-        )
+            scope["method"], scope.get("scheme", "http"), path, scope.get("query_string", b""),
+            fields(scope["headers"]), who=_says_who(scope),
+        )  # fmt: skip
 
     async def _answer(self, look: Look, scope: Scope, receive: Receive, send: Send) -> None:
         if look.stored is not None and look.use in {Use.FRESH, Use.STALE}:
@@ -103,7 +105,21 @@ class CachingMiddleware:
                     self.responses.fault("asgi.unsafe")
             await send(message)
 
-        await self.app(scope, receive, watched)
+        try:
+            await self.app(scope, receive, watched)
+        finally:  # hosts may commit after they answered, and somebody may have asked in between
+            if voided:
+                try:
+                    await self._void(voided)
+                except Exception:  # noqa: BLE001  the host goes on
+                    self.responses.fault("asgi.unsafe")
+
+    async def _void(self, tags: list[str]) -> None:
+        """Void them even where the request is cancelled meanwhile, or was."""
+        voiding = asyncio.ensure_future(self.responses.cache.ainvalidate(*tags))
+        self._voiding.add(voiding)
+        voiding.add_done_callback(self._voiding.discard)
+        await asyncio.shield(voiding)
 
     def _refresh(self, look: Look, scope: Scope) -> None:
         """Make a stale answer anew while nobody waits."""
@@ -129,6 +145,15 @@ class CachingMiddleware:
 
         if not self.responses.core.background.task("refresh http", begin):
             flights.give_up(key, flight)
+
+
+def _says_who(scope: Scope) -> bool:
+    """Whether a client certificate (ASGI's TLS extension) or middleware further out (Starlette's) says who asks."""
+    tls = (scope.get("extensions") or {}).get("tls") or {}
+    if tls.get("client_cert_name") or tls.get("client_cert_chain"):
+        return True
+    user = scope.get("user")
+    return user is not None and getattr(user, "is_authenticated", True) is not False
 
 
 class _Answering:

@@ -15,7 +15,21 @@ if TYPE_CHECKING:
 Pair = tuple[bytes, bytes]
 
 CREDENTIALS: Final = frozenset(
-    {b"authorization", b"cookie", b"proxy-authorization", b"x-api-key", b"x-auth-token", b"x-access-token"}
+    b"authorization cookie proxy-authorization x-api-key x-auth-token x-access-token "
+    # What proxies that log users in tell of them: Apache, nginx, oauth2-proxy, Authelia, Grafana's, authentik, Kong,
+    b"remote-user remote-name remote-email remote-groups x-remote-user x-user x-user-id x-user-email x-userinfo "
+    b"x-forwarded-user x-forwarded-email x-forwarded-groups x-forwarded-preferred-username x-forwarded-access-token "
+    b"x-auth-request-user x-auth-request-email x-auth-request-groups x-auth-request-preferred-username "
+    b"x-auth-request-access-token x-webauth-user x-authentik-username x-authentik-uid x-authentik-jwt "
+    b"x-authenticated-user x-authenticated-userid x-consumer-id x-consumer-username x-credential-identifier "
+    # AWS' load balancer, Cloudflare, Google, Azure, Tailscale,
+    b"x-amzn-oidc-data x-amzn-oidc-identity x-amzn-oidc-accesstoken cf-access-jwt-assertion "
+    b"cf-access-authenticated-user-email x-goog-authenticated-user-email x-goog-authenticated-user-id "
+    b"x-goog-iap-jwt-assertion x-ms-client-principal x-ms-client-principal-id x-ms-client-principal-name "
+    b"x-ms-client-principal-idp x-ms-token-aad-id-token x-ms-token-aad-access-token tailscale-user-login "
+    # and client certificates: Envoy, RFC 9440, nginx, AWS.
+    b"x-forwarded-client-cert client-cert client-cert-chain x-client-cert ssl-client-cert x-ssl-client-cert "
+    b"x-ssl-client-dn x-ssl-client-s-dn x-amzn-mtls-clientcert x-amzn-mtls-clientcert-subject".split()
 )
 """Headers that say who asks. More can be named."""
 
@@ -83,9 +97,9 @@ def restore(value: Any) -> Stored | None:
 
 def asked(
     method: str, scheme: str, host: bytes, path: bytes, query: bytes, headers: Headers, *,
-    who_headers: Iterable[bytes] = CREDENTIALS, tenant: str | None = None,
+    who_headers: frozenset[bytes] = CREDENTIALS, who: bool = False, tenant: str | None = None,
 ) -> Asked:  # fmt: skip
-    """A request as the rules see it."""
+    """A request as the rules see it; `who`: something else than its headers says who asks."""
     digest = hashlib.blake2b(digest_size=16)
     for part in (scheme.encode(), host.lower(), path, query):
         digest.update(b"%d:" % len(part))
@@ -99,7 +113,7 @@ def asked(
         control = b"no-cache"
     return Asked(
         method, digest.hexdigest(), path.decode("latin-1"), headers, parse(control),
-        any(name in headers for name in who_headers), tenant,
+        who or not who_headers.isdisjoint(headers), tenant,
     )  # fmt: skip
 
 

@@ -63,9 +63,9 @@ class Look:
 class ResponseCache:
     """Answers in a region of `cache`; options of the middlewares are its.
 
-    `who_headers` are request headers that say who asks, besides Authorization, Cookie and common others. `tenant` says
-    from the request's headers whose it is: tenants never share an answer. `ignored_cookies` are cookies that answers do
-    not depend on, such as an analytics tool's: a request that has no others counts as one without.
+    `who_headers` are request headers that say who asks, besides Authorization, Cookie and common ones. `tenant`
+    says from the request's headers whose it is: tenants never share an answer. `ignored_cookies` are cookies that
+    answers do not depend on, such as an analytics tool's: a request that has no others counts as one without.
     `obey_clients`: whether Cache-Control of requests counts, as it does for browsers' reload.
     """
 
@@ -87,14 +87,20 @@ class ResponseCache:
         self.core = cache.core
         self.max_bytes = max_bytes
         self._who = CREDENTIALS | {name.lower().encode("latin-1") for name in who_headers}
+        self._who_but_cookie = self._who - {b"cookie"}
         self._ignored_cookies = frozenset(name.encode("latin-1") for name in ignored_cookies)
         self._tenant = tenant
         self._obey = obey_clients
         self._known: OrderedDict[str, None] = OrderedDict()
         self._said: set[str] = set()
 
-    def asked(self, method: str, scheme: str, path: bytes, query: bytes, headers: Headers) -> Asked | None:
-        """The request as the rules see it; None for one that is none of ours, and passes as it is."""
+    def asked(
+        self, method: str, scheme: str, path: bytes, query: bytes, headers: Headers, *, who: bool = False
+    ) -> Asked | None:
+        """The request as the rules see it; None for one that is none of ours, and passes as it is.
+
+        `who`: the server, or what is further out, says who asks.
+        """
         if method not in {"GET", "HEAD"} or not _PASSES.isdisjoint(headers):
             return None
         if headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers:
@@ -106,10 +112,11 @@ class ResponseCache:
                 return None
         elif self.region.rules.tenant is not None:
             tenant = self.region.tenant_of(None)  # raises where there is none
-        who: Iterable[bytes] = self._who
+        named = self._who
         if self._ignored_cookies and b"cookie" in headers and self._only_ignored(headers[b"cookie"]):
-            who = self._who - {b"cookie"}
-        request = asked(method, scheme, headers.get(b"host", b""), path, query, headers, who_headers=who, tenant=tenant)
+            named = self._who_but_cookie
+        host = headers.get(b"host", b"")
+        request = asked(method, scheme, host, path, query, headers, who_headers=named, who=who, tenant=tenant)
         if b"no-store" in request.directives and self._obey:
             return None
         return request if self._obey else request._replace(directives={})

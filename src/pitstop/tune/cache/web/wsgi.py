@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pitstop.tune.cache import steps
 from pitstop.tune.cache.steps import Compute
+from pitstop.tune.cache.web.bodies import Copied, Resumed, Voiding, close, raising
 from pitstop.tune.cache.web.making import Making, Mode, answer
 from pitstop.tune.cache.web.marking import MARKER, Marker
 from pitstop.tune.cache.web.responses import ResponseCache, voided_path
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # RFC 9110, 9.2.1
 _OURS: Final = "pitstop.cache.asked"
+# Servers say by these who asks (RFC 3875; Apache's mod_ssl; uWSGI): users log in there, or have a certificate.
+_WHO: Final = ("REMOTE_USER", "REMOTE_IDENT", "AUTH_TYPE", "SSL_CLIENT_", "HTTPS_CLIENT_", "HTTPS_DN")
+_NO_CERTIFICATE: Final = ("SSL_CLIENT_VERIFY", "NONE")
 _PLAIN: Final = {"CONTENT_LENGTH": b"content-length", "CONTENT_TYPE": b"content-type"}
 
 
@@ -81,26 +85,46 @@ class WSGICachingMiddleware:
 
     def _asked(self, method: str, environ: Environ) -> Asked | None:
         path = (environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")).encode("latin-1")
-        headers = {_name(key): value.encode("latin-1") for key, value in environ.items() if key.startswith("HTTP_")}
+        headers, who = {}, False
+        for key, value in environ.items():
+            if key.startswith("HTTP_"):
+                headers[_name(key)] = value.encode("latin-1")
+            elif key.startswith(_WHO) and value and (key, value) != _NO_CERTIFICATE:
+                who = True
         headers |= {name: environ[key].encode("latin-1") for key, name in _PLAIN.items() if environ.get(key)}
         headers.setdefault(b"host", f"{environ.get('SERVER_NAME')}:{environ.get('SERVER_PORT')}".encode("latin-1"))
         query = environ.get("QUERY_STRING", "").encode("latin-1")
-        return self.responses.asked(method, environ.get("wsgi.url_scheme", "http"), path, query, headers)
+        scheme = environ.get("wsgi.url_scheme", "http")
+        return self.responses.asked(method, scheme, path, query, headers, who=who)
 
     def _unsafe(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """A change of what lies under a path voids the answers of it, once it has been made."""
         path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+        voided: list[str] = []
 
-        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
+        def void(status: str = "") -> None:
             try:
-                voided = voided_path(int(status[:3]), path)
-                if voided:  # before the client hears of it: it may ask at once
+                if status:
+                    voided.extend(voided_path(int(status[:3]), path))
+                if voided:
                     self.responses.cache.invalidate(*voided)
             except Exception:  # noqa: BLE001  the host goes on
                 self.responses.fault("wsgi.unsafe")
+
+        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
+            void(status)  # before the client hears of it: it may ask at once
             return start_response(status, headers, exc_info) if exc_info else start_response(status, headers)
 
-        return self.app(environ, start)
+        # Again when it is over: hosts may commit after they answered, and somebody may have asked in between.
+        try:
+            body = self.app(environ, start)
+        except BaseException:
+            void()
+            raise
+        if isinstance(body, (list, tuple)):  # it has no end of its own, and servers look at its length
+            void()
+            return body
+        return Voiding(body, void)
 
     def _refresh(self, look: Look, environ: Environ) -> None:
         """Make a stale answer anew while nobody waits."""
@@ -119,7 +143,7 @@ class WSGICachingMiddleware:
                     for _ in body:
                         pass
                 finally:
-                    _close(body)
+                    close(body)
             finally:
                 flights.land(key, flight, None)
 
@@ -190,13 +214,13 @@ class _Answering:
             first = []
         except Exception as error:
             if self._making.may_stand_in():
-                _close(self.body)
+                close(self.body)
                 raise
             self._making.mode = Mode.PASS
             self._making.give_up()
-            self.body = _Resumed([], _raising(error), self.body)
+            self.body = Resumed([], raising(error), self.body)
             return
-        self.body = _Resumed(first, pieces, self.body)
+        self.body = Resumed(first, pieces, self.body)
         self._late = not self._status
 
     def _start(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
@@ -238,7 +262,7 @@ class _Answering:
             return body
         if making.mode is Mode.STAND_IN:
             try:
-                _close(body)
+                close(body)
                 out = self._stand_in(b"revalidated" if making.status == NOT_MODIFIED else b"stale-if-error")
                 self._keep()
                 return out
@@ -251,12 +275,12 @@ class _Answering:
             try:
                 first = next(pieces, b"")
             except BaseException:
-                _close(body)
+                close(body)
                 raise
             if len(first) == making.length:
                 return self._held(body, (first, *pieces))
-            self.body = _Resumed([first], pieces, body)
-        return _Copied(self)
+            self.body = Resumed([first], pieces, body)
+        return Copied(self)
 
     def _held(self, body: Iterable[bytes], pieces: Iterable[bytes]) -> Iterable[bytes]:
         """The whole body is there: it gets a validator."""
@@ -264,7 +288,7 @@ class _Answering:
             try:
                 self._making.piece(b"".join(pieces), last=True)
             finally:
-                _close(body)
+                close(body)
             status, headers, whole = self._making.whole()
             self._told = True
             line = self._status if status == self._making.status else _line(status)
@@ -287,7 +311,7 @@ class _Answering:
         self._told = True
         return _stored(self._look, self._start_response, b"hit; detail=" + detail, self._responses)
 
-    # For `_Copied`.
+    # For `Copied`.
 
     def begin_copy(self) -> Iterator[bytes]:
         """Pass on status and headers."""
@@ -308,68 +332,7 @@ class _Answering:
         self._making.piece(piece, last=False)
 
 
-class _Copied:
-    """A body that is passed on piece by piece, and kept when it was complete."""
-
-    def __init__(self, answering: _Answering) -> None:
-        self._answering = answering
-        self._over = False
-        self._pieces = answering.begin_copy()
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
-        try:
-            piece = next(self._pieces)
-        except StopIteration:
-            self._end(whole=True)
-            raise
-        except BaseException:
-            self._end(whole=False)
-            raise
-        if not self._over:
-            self._answering.copy(piece)
-        return piece
-
-    def _end(self, *, whole: bool) -> None:
-        if not self._over:
-            self._over = True
-            self._answering.end_copy(whole=whole)
-
-    def close(self) -> None:
-        """Called by the server when it needs no more."""
-        try:
-            _close(self._answering.body)
-        finally:
-            self._end(whole=False)
-
-
-class _Resumed:
-    """A body whose first piece was asked for already."""
-
-    def __init__(self, first: list[bytes], pieces: Iterator[bytes], body: Iterable[bytes]) -> None:
-        self._first, self._pieces, self._body = first, pieces, body
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
-        return self._first.pop() if self._first else next(self._pieces)
-
-    def close(self) -> None:
-        """As PEP 3333 wants."""
-        _close(self._body)
-
-
 _CONDITIONS: Final = frozenset({"HTTP_IF_NONE_MATCH", "HTTP_IF_MODIFIED_SINCE"})
-
-
-def _raising(error: Exception) -> Iterator[bytes]:
-    """Fails where the server asks for the first piece, as the application did."""
-    for failure in (error,):
-        raise failure
-    yield b""
 
 
 def _name(key: str) -> bytes:
@@ -382,12 +345,6 @@ def _texts(headers: list[Pair]) -> list[tuple[str, str]]:
 
 def _line(status: int) -> str:
     return f"{status} {reasons.get(status, 'Unknown')}"
-
-
-def _close(body: object) -> None:
-    close = getattr(body, "close", None)
-    if close is not None:
-        close()
 
 
 def _stored(look: Look, start_response: StartResponse, why: bytes, responses: ResponseCache) -> Iterable[bytes]:
