@@ -109,7 +109,7 @@ def obtain(  # noqa: C901, PLR0911, PLR0912  a decision table reads best in one 
         if leads:
             again = region.in_memory(visit.key)
             if again is not None and again is not entry and core.now_ns() < again.fresh_ns:  # made just now
-                core.flights.land(visit.key, flight, again.value)
+                core.flights.give_up(visit.key, flight)  # who waits looks there, too: it may be void by now
                 visit.level = "memory"
                 return region.served(visit, again, HIT)
             return (yield from make(region, visit, compute, flight, entry))
@@ -154,6 +154,7 @@ def make(  # noqa: C901  every way that it can end stands here
     core, stats = region.core, region.stats
     leased: tuple[int, str] | None = None  # the place of the level, the token
     visit.begin(core)
+    flight.current = lambda: visit.undisturbed(core)
     token = MAKING.set(MAKING.get() | {visit.key})
     try:
         if core.links:
@@ -178,7 +179,8 @@ def make(  # noqa: C901  every way that it can end stands here
     except Exception as error:
         if flight.landed:
             raise
-        if old is None or core.now_ns() >= old.fresh_ns + region.rules.stale_if_error_s * 1e9:
+        void = old is None or not (visit.undisturbed(core) and core.valid(old))
+        if void or old is None or core.now_ns() >= old.fresh_ns + region.rules.stale_if_error_s * 1e9:
             core.flights.land(visit.key, flight, None, error)
             if counted:
                 region.failed(visit)

@@ -459,3 +459,65 @@ def test_a_child_begins_with_locks_of_its_own(cache: Cache) -> None:
     released.set()
     thread.join()
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+def test_who_asks_after_an_invalidation_does_not_get_what_was_begun_before_it(cache: Cache) -> None:
+    for void in (lambda: cache.ainvalidate("t"), lambda: cache.adelete("k")):
+        asyncio.run(_ask_after(cache, void))
+    assert len(cache.core.flights) == len(cache.core.loading) == 0
+
+
+async def _ask_after(cache: Cache, void: Callable[[], Any]) -> None:
+    row, seen, gate = ["v1"], [], asyncio.Event()
+
+    async def read() -> str:
+        seen.append(row[0])
+        if len(seen) == 1:
+            await gate.wait()
+            return "v1"
+        return row[0]
+
+    before = asyncio.create_task(cache.aget_or_set("k", read, tags=["t"]))
+    await auntil(lambda: bool(seen))
+    at_first = waits(cache)
+    along = asyncio.create_task(cache.aget_or_set("k", read, tags=["t"]))
+    await auntil(lambda: waits(cache) == at_first + 1)
+    row[0] = "v2"
+    await void()
+    after = asyncio.create_task(cache.aget_or_set("k", read, tags=["t"]))
+    await auntil(lambda: after.done() or waits(cache) == at_first + 2)
+    gate.set()
+    assert await after == "v2"
+    assert await before == await along == "v1"  # they asked before it
+    assert await cache.aget("k") == "v2"
+    await cache.adelete("k")
+
+
+def test_a_flight_that_is_given_up_or_lands_late_leaves_anothers_alone(cache: Cache) -> None:
+    flights = cache.core.flights
+    first, _ = flights.board("k")
+    flights.give_up("k", first)
+    second, leads = flights.board("k")
+    assert leads
+    flights.give_up("k", first)
+    flights.land("k", first, 1)
+    assert flights.board("k") == (second, False)
+
+
+def test_a_value_that_was_voided_while_its_successor_failed_is_not_served_instead(
+    make_cache: MakeCache, clock: Any
+) -> None:
+    cache = make_cache(ttl_s=10, stale_if_error_s=1000)
+
+    def fails(void: Callable[[], Any]) -> None:
+        void()
+        raise LookupError("down")
+
+    for void in (lambda: cache.invalidate("t"), lambda: cache.delete("k")):
+        cache.set("k", "old", tags=["t"])
+        clock.move(20)
+        with pytest.raises(LookupError):
+            cache.get_or_set("k", lambda void=void: fails(void), tags=["t"])
+    cache.set("k", "old", tags=["t"])
+    clock.move(20)
+    assert cache.get_or_set("k", lambda: fails(lambda: None), tags=["t"]) == "old"
