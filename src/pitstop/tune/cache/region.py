@@ -319,8 +319,15 @@ class Region:
         next(self.stats.invalidations["key"].up)
         core.loading.disturb(visit.key)
         there = core.memory.drop(visit.key)
-        for link in core.links:
-            there = bool((yield from link.remove(self.stats, [visit.key]))) or there
+        left = list(core.links)
+        try:
+            while left:
+                there = bool((yield from left.pop(0).remove(self.stats, [visit.key]))) or there
+        finally:
+            for link in left:  # cancelled on the way there
+                link.owe(keys=[visit.key])
+            if core.links:  # once more: what was loaded before the level forgot it goes, too
+                core.forget_key(visit.key)
         return there
 
 
