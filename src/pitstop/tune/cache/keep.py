@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pitstop.tune.cache.core import Core
-    from pitstop.tune.cache.link import Link
     from pitstop.tune.cache.region import Region
     from pitstop.tune.cache.steps import Steps
 
@@ -75,7 +74,7 @@ class Visit:
         return core.loading.undisturbed(self.key, self.mark) and core.versions.holds(self.tags, self.epoch)
 
 
-def entry_of(region: Region, visit: Visit, envelope: Envelope, link: Link) -> Entry | None:
+def entry_of(region: Region, visit: Visit, envelope: Envelope) -> Entry | None:
     """The entry of what a level has, kept in memory; None when it is past its end."""
     core = region.core
     now_ns = core.now_ns()
@@ -89,7 +88,7 @@ def entry_of(region: Region, visit: Visit, envelope: Envelope, link: Link) -> En
     )  # fmt: skip
     if set(envelope.tags) - set(visit.tags):
         entry.tags = tuple(dict.fromkeys((*visit.tags, *envelope.tags)))
-    if not link.level.tells:
+    if not all(link.level.tells for link in core.links):  # not only this one: it may stand in for one that is lost
         entry.check_ns = now_ns + int(UNTOLD_S * 1e9)
         entry.soon_ns = min(entry.soon_ns, entry.check_ns)
     if core.loading.undisturbed(visit.key, visit.mark) and core.versions.holds(entry.tags, visit.epoch):

@@ -37,17 +37,30 @@ MAKING: ContextVar[frozenset[str]] = ContextVar("pitstop_making", default=frozen
 """Keys whose value is being made here: asked for one of these, a function is called without waiting for itself."""
 
 
-def fetch(region: Region, visit: Visit) -> Steps[Entry | None]:
-    """The newest of the levels below memory, kept in memory then; None where they have nothing that may be served."""
+def fetch(region: Region, visit: Visit) -> Steps[Entry | None]:  # noqa: C901  every way to have nothing stands here
+    """What the first level that answers has, kept in memory then; None where it has nothing that may be served.
+
+    Levels below that one are not believed: other machines' changes reach those above only. They are asked for versions,
+    so that what is made then is saved there, too, for when the others do not answer.
+    """
     core = region.core
+    answered = False
     for place, link in enumerate(core.links):
         if place in visit.failed:
+            continue
+        if answered:
+            versions = yield from link.versions(region.stats, visit.tags)
+            if versions is None:
+                visit.failed.add(place)
+            else:
+                visit.versions[place] = dict(zip(visit.tags, versions, strict=True))
             continue
         loaded = yield from link.load(region.stats, visit.key, visit.tags)
         if loaded is None:
             visit.failed.add(place)
             continue
-        visit.versions[place] = dict(zip(visit.tags, loaded.versions, strict=True))
+        answered = True
+        known = visit.versions[place] = dict(zip(visit.tags, loaded.versions, strict=True))
         if loaded.blob is None or core.sealer is None:
             continue
         envelope = core.sealer.open(visit.key, loaded.blob)
@@ -55,16 +68,16 @@ def fetch(region: Region, visit: Visit) -> Steps[Entry | None]:
             next(region.stats.errors.up)
             region.stats.last_error = f"{link.name}: a blob that was not sealed by us, for this key"
             continue
-        known = dict(visit.versions[place] or {})
         more = [tag for tag in envelope.tags if tag not in known]
         if more:
             versions = yield from link.versions(region.stats, more)
             if versions is None:
+                answered = False
                 continue
-            known.update(zip(more, versions, strict=True))
+            known = {**known, **dict(zip(more, versions, strict=True))}
         if any(known[tag] != version for tag, version in zip(envelope.tags, envelope.versions, strict=True)):
             continue
-        entry = entry_of(region, visit, envelope, link)
+        entry = entry_of(region, visit, envelope)
         if entry is not None:
             visit.level = link.name
             return entry

@@ -286,3 +286,55 @@ def test_who_waits_for_another_process_takes_what_it_made(make_cache: MakeCache,
     assert held is not None
     assert other.get_or_set("k", lambda: "own") == "v"
     level.level.release("test:default::k", held)
+
+
+@pytest.mark.parametrize(
+    "void", [lambda cache: cache.invalidate("t"), lambda cache: cache.delete("k"), lambda cache: cache.set("k", "new")]
+)
+def test_what_another_machine_changed_does_not_come_back_from_this_machines_file(
+    make_cache: MakeCache, tmp_path: Path, clock: Any, void: Callable[[Cache], object]
+) -> None:
+    shared = Faulty(FileLevel(tmp_path / "shared.db", now_s=clock.now_s, follow=False))
+    files = [Faulty(FileLevel(tmp_path / f"{name}.db", now_s=clock.now_s, follow=False)) for name in "ab"]
+    here, there = (make_cache(shared, file, max_entries=0) for file in files)
+    assert here.get_or_set("k", lambda: "old", tags=["t"]) == "old"
+    void(there)
+    assert here.get("k") in {None, "new"}
+    now = here.get_or_set("k", lambda: "new", tags=["t"])
+    assert now == "new"
+    shared.down = True  # nobody can say better then
+    assert here.get("k") in {"new", "old"}
+
+
+def test_the_lower_level_is_filled_and_serves_while_the_upper_does_not_answer(
+    make_cache: MakeCache, tmp_path: Path, clock: Any
+) -> None:
+    upper, lower = (
+        Faulty(FileLevel(tmp_path / f"{name}.db", now_s=clock.now_s, follow=False)) for name in ("upper", "lower")
+    )
+    cache = make_cache(upper, lower, max_entries=0)
+    assert cache.get_or_set("k", lambda: "v") == "v"
+    upper.down = True
+    assert cache.get("k") == "v"
+    assert cache.get_or_set("j", lambda: "w") == "w"
+    assert cache.get("j") == "w"
+    upper.down = False
+    assert cache.get("j") is None
+
+
+def test_what_the_lower_level_serves_instead_is_asked_for_again_after_a_while(
+    make_cache: MakeCache, tmp_path: Path, clock: Any
+) -> None:
+    upper, lower = (
+        Faulty(FileLevel(tmp_path / f"{name}.db", now_s=clock.now_s, follow=False)) for name in ("upper", "lower")
+    )
+    cache = make_cache(upper, lower)
+    cache.set("k", "v")
+    cache.core.memory.clear()
+    upper.down = upper.deaf = True
+    assert cache.get("k") == "v"
+    upper.level.remove(["test:default::k"])  # by another machine
+    upper.down = upper.deaf = False
+    assert cache.get("k") == "v"
+    clock.move(6)
+    assert cache.get("k") is None
