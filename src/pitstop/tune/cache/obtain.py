@@ -74,7 +74,7 @@ def fetch(region: Region, visit: Visit) -> Steps[Entry | None]:  # noqa: C901  e
             if versions is None:
                 answered = False
                 continue
-            known = {**known, **dict(zip(more, versions, strict=True))}
+            known.update(zip(more, versions, strict=True))
         if any(known[tag] != version for tag, version in zip(envelope.tags, envelope.versions, strict=True)):
             continue
         entry = entry_of(region, visit, envelope)
