@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pitstop.tune.cache.flights import Wait
 from pitstop.tune.cache.keep import Negative, entry_of, keep
 from pitstop.tune.cache.link import FAILED
-from pitstop.tune.cache.steps import Compute
+from pitstop.tune.cache.steps import Compute, Stopped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -178,10 +178,7 @@ def make(  # noqa: C901  every way that it can end stands here
         if old is not None:
             next(stats.refreshes.up)
         start_ns = core.now_ns()
-        try:
-            value = yield Compute(compute)
-        except region.rules.negative_errors as error:
-            value = Negative(error)
+        value = yield from attempt(region, compute)
         cost_s = (core.now_ns() - start_ns) / 1e9
         stats.recompute.add(cost_s)
         yield from keep(region, visit, value, cost_s, old, lambda: core.flights.land(visit.key, flight, value))
@@ -211,6 +208,16 @@ def make(  # noqa: C901  every way that it can end stands here
             MAKING.reset(token)
         if leased is not None and leased[0] not in visit.failed:  # else the lease ends by itself
             yield from core.links[leased[0]].ask(stats, "release", visit.key, leased[1])
+
+
+def attempt(region: Region, compute: Callable[[], Any]) -> Steps[Any]:
+    """What `compute` returns; Negative of what it raises, where that is remembered."""
+    try:
+        return (yield Compute(compute))
+    except Exception as error:
+        if not isinstance(error.error if type(error) is Stopped else error, region.rules.negative_errors):
+            raise
+        return Negative(error)
 
 
 def lease(region: Region, visit: Visit, old: Entry | None) -> Steps[tuple[tuple[int, str] | None, Entry | None]]:

@@ -521,3 +521,59 @@ def test_a_value_that_was_voided_while_its_successor_failed_is_not_served_instea
     cache.set("k", "old", tags=["t"])
     clock.move(20)
     assert cache.get_or_set("k", lambda: fails(lambda: None), tags=["t"]) == "old"
+
+
+@pytest.mark.parametrize("negative", [(), (StopIteration,), (Exception,)])
+def test_a_function_that_raises_stopiteration_does_so_through_the_cache(
+    make_cache: MakeCache, negative: tuple[type[Exception], ...]
+) -> None:
+    cache, calls = make_cache(negative_errors=negative), []
+
+    @cache.cached
+    def first(name: str) -> str:
+        calls.append(1)
+        return next(iter([name] if name else []))
+
+    assert first("a") == "a"
+    for _ in range(2):
+        with pytest.raises(StopIteration) as raised:
+            first("")
+        assert raised.value.__context__ is None
+    assert len(calls) == (2 if negative else 3)
+
+
+def test_a_runtimeerror_of_the_hosts_own_generator_stays_one(cache: Cache) -> None:
+    def broken() -> Any:
+        yield next(iter(()))
+
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        cache.get_or_set("k", lambda: list(broken()))
+
+
+def test_a_stopiteration_of_a_thread_that_leads_reaches_threads_and_tasks(cache: Cache) -> None:
+    source, found = Source(), []
+    source.gate.clear()
+    source.error = StopIteration("end")
+
+    def ask() -> None:
+        try:
+            cache.get_or_set("k", source)
+        except StopIteration as error:
+            found.append(error.value)
+
+    threads = [threading.Thread(target=ask) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    until(lambda: waits(cache) == 2)
+
+    async def run() -> None:
+        task = asyncio.create_task(cache.aget_or_set("k", source))
+        await auntil(lambda: waits(cache) == 3)
+        source.gate.set()
+        with pytest.raises(RuntimeError, match="StopIteration"):
+            await task
+
+    asyncio.run(run())
+    for thread in threads:
+        thread.join()
+    assert found == ["end"] * 3
