@@ -178,11 +178,11 @@ def make(  # noqa: C901  every way that it can end stands here
         if old is not None:
             next(stats.refreshes.up)
         start_ns = core.now_ns()
-        value = yield from attempt(region, compute)
+        value, raised = yield from attempt(region, compute)
         cost_s = (core.now_ns() - start_ns) / 1e9
         stats.recompute.add(cost_s)
         yield from keep(region, visit, value, cost_s, old, lambda: core.flights.land(visit.key, flight, value))
-        return region.made(visit, value) if counted else value
+        return region.made(visit, value, raised) if counted else value
     except GeneratorExit:  # nobody carries out steps any more; the lease ends by itself
         leased = None
         raise
@@ -201,6 +201,7 @@ def make(  # noqa: C901  every way that it can end stands here
         outcome = HIT if core.now_ns() < old.fresh_ns else STALE
         return region.served(visit, old, outcome) if counted else old.value
     finally:
+        raised = None  # it holds this frame
         if not flight.landed:  # cancelled: another of those who wait leads
             core.flights.give_up(visit.key, flight)
         visit.end(core)
@@ -210,14 +211,14 @@ def make(  # noqa: C901  every way that it can end stands here
             yield from core.links[leased[0]].ask(stats, "release", visit.key, leased[1])
 
 
-def attempt(region: Region, compute: Callable[[], Any]) -> Steps[Any]:
-    """What `compute` returns; Negative of what it raises, where that is remembered."""
+def attempt(region: Region, compute: Callable[[], Any]) -> Steps[tuple[Any, Exception | None]]:
+    """What `compute` returns; where what it raises is remembered, Negative of that, and that."""
     try:
-        return (yield Compute(compute))
+        return (yield Compute(compute)), None
     except Exception as error:
         if not isinstance(error.error if type(error) is Stopped else error, region.rules.negative_errors):
             raise
-        return Negative(error)
+        return Negative(error), error
 
 
 def lease(region: Region, visit: Visit, old: Entry | None) -> Steps[tuple[tuple[int, str] | None, Entry | None]]:

@@ -577,3 +577,86 @@ def test_a_stopiteration_of_a_thread_that_leads_reaches_threads_and_tasks(cache:
     for thread in threads:
         thread.join()
     assert found == ["end"] * 3
+
+
+class NoSuchUserError(Exception):
+    def __init__(self, user: str) -> None:
+        super().__init__(f"no user {user}")
+        self.user = user
+
+
+class TwoWordsError(Exception):
+    def __init__(self, one: str, other: str) -> None:
+        super().__init__(one)
+        self.other = other
+
+
+def test_an_exception_that_is_remembered_is_raised_as_a_copy_without_anybodys_frames(make_cache: MakeCache) -> None:
+    cache = make_cache(negative_errors=(NoSuchUserError,))
+    original = NoSuchUserError("ada")
+
+    def fails() -> None:
+        raise original
+
+    caught = []
+    for _ in range(3):
+        with pytest.raises(NoSuchUserError, match=r"^no user ada$") as raised:
+            cache.get_or_set("k", fails)
+        caught.append(raised.value)
+        raised.value.add_note("seen")
+    assert caught[0] is original
+    assert raised_in(original) == "fails"  # who had it made sees where it came from
+    assert len({id(each) for each in caught}) == 3
+    assert [each.user for each in caught] == ["ada"] * 3
+    assert all(each.__notes__ == ["seen"] for each in caught)
+    entry = cache.default.in_memory("test:default::k")
+    assert entry is not None
+    assert entry.value.error.__traceback__ is None
+    assert entry.value.error not in caught
+
+
+def test_an_exception_that_cannot_be_copied_is_raised_itself_without_frames_of_others(make_cache: MakeCache) -> None:
+    cache = make_cache(negative_errors=(TwoWordsError,))
+
+    def fails() -> None:
+        raise TwoWordsError("a", "b")
+
+    depths = set()
+    for _ in range(3):
+        with pytest.raises(TwoWordsError) as raised:
+            cache.get_or_set("k", fails)
+        depths.add(len(raised.traceback))
+        assert raised.value.other == "b"
+    assert len(depths) <= 2
+
+
+def test_who_waits_for_an_exception_that_is_remembered_gets_a_copy(make_cache: MakeCache) -> None:
+    cache = make_cache(negative_errors=(LookupError,))
+    source, found = Source(), []
+    source.gate.clear()
+    source.error = LookupError("none")
+
+    def ask() -> None:
+        try:
+            cache.get_or_set("k", source)
+        except LookupError as error:
+            found.append(error)
+
+    threads = [threading.Thread(target=ask) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    until(lambda: waits(cache) == 2)
+    source.gate.set()
+    for thread in threads:
+        thread.join()
+    assert len({id(each) for each in found}) == 3
+    assert {each.args for each in found} == {("none",)}
+
+
+def raised_in(error: BaseException) -> str:
+    """The function that it was raised in."""
+    trace = error.__traceback__
+    assert trace is not None
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace.tb_frame.f_code.co_name
