@@ -244,9 +244,14 @@ class Cache:
             if was:
                 next(core.invalidations[way].up)
         core.versions.bump(names)
-        for link in core.links:
-            yield from link.raise_versions(self.default.stats, names)
-        core.versions.bump(names)  # once more: a value that was loaded before the level knew is void, too
+        left = list(core.links)
+        try:
+            while left:
+                yield from left.pop(0).raise_versions(self.default.stats, names)
+        finally:
+            for link in left:  # cancelled on the way there
+                link.owe(tags=names)
+            core.versions.bump(names)  # once more: a value that was loaded before the level knew is void, too
 
 
 def _redis(given: str | Level | None) -> Level | None:

@@ -201,33 +201,52 @@ class DjangoCache(BaseCache):  # type: ignore[misc]  # Django ships no types
         return True
 
     def _touch(self, slot: Slot, timeout: Any) -> Steps[bool]:
-        packed = yield from slot.look()
-        if packed is None:
-            return False
-        ttl_s = self._ttl_s(timeout)
-        if ttl_s <= 0:
-            yield from self._delete(slot)
-            return True
-        yield from self._refill(slot, packed, ttl_s)
-        return True
+        while (packed := (yield from self._found(slot))) is not None:
+            ttl_s = self._ttl_s(timeout)
+            if ttl_s <= 0:
+                yield from self._delete(slot)
+                return True
+            if (yield from self._refill(slot, packed, ttl_s)):
+                return True
+        return False
 
     def _incr(self, slot: Slot, key: Any, delta: int) -> Steps[Any]:
-        packed = yield from slot.look()
-        if packed is None:
-            raise ValueError(f"Key {key!r} not found")
-        assert slot.entry is not None
-        value = _unpack(packed) + delta
-        left_s = (slot.entry.fresh_ns - self._region.core.now_ns()) / 1e9
-        yield from self._refill(slot, _pack(value), max(left_s, 0.001))
-        return value
+        while (packed := (yield from self._found(slot))) is not None:
+            assert slot.entry is not None
+            value = _unpack(packed) + delta
+            left_s = (slot.entry.fresh_ns - self._region.core.now_ns()) / 1e9
+            if (yield from self._refill(slot, _pack(value), max(left_s, 0.001))):
+                return value
+        raise ValueError(f"Key {key!r} not found")
 
-    def _refill(self, slot: Slot, packed: Any, ttl_s: float) -> Steps[None]:
+    def _found(self, slot: Slot) -> Steps[Any]:
+        """What is there to be changed. Whatever is voided or deleted from before this look on stays so."""
+        core, visit = self._region.core, slot.visit
+        slot.end()
+        visit.begin(core)
+        visit.versions = [None] * len(visit.versions)
+        if core.links:  # only they tell versions, and others may have changed it since
+            core.memory.drop(visit.key)
+        return (yield from slot.look())
+
+    def _refill(self, slot: Slot, packed: Any, ttl_s: float) -> Steps[bool]:
+        """Keep this instead of what `_found` found; False where that was changed since."""
         assert slot.entry is not None
-        slot.visit.tags = tuple(dict.fromkeys((*slot.visit.tags, *slot.entry.tags)))
-        slot.visit.versions = [None] * len(slot.visit.versions)
+        core, visit = self._region.core, slot.visit
+        tags = tuple(dict.fromkeys((*visit.tags, *slot.entry.tags)))
+        epoch = visit.epoch
+        if not (core.loading.undisturbed(visit.key, visit.mark) and core.versions.holds(tags, epoch)):
+            return False
+        visit.tags = tags
+        visit.versions = [
+            known if known is not None and all(tag in known for tag in tags) else None for known in visit.versions
+        ]
         slot.disturb()
+        visit.begin(core)
+        visit.epoch = epoch
         yield from slot.begin()
         yield from slot.fill(packed, ttl_s, 0.0)
+        return True
 
     def _alone(self, slot: Slot, change: Callable[[], Steps[Any]]) -> Steps[Any]:
         """Carry out `change` while nobody else, in no process, carries out one of the same key."""

@@ -2,6 +2,8 @@
 
 The first caller leads; the others wait for its result or its exception. A leader that is cancelled, or dies of anything
 that is no `Exception`, hands over: all who wait ask again, and the first of them leads.
+
+Whoever comes after what a flight reads was changed must not get what it brings: such a flight is boarded no more.
 """
 
 from __future__ import annotations
@@ -16,14 +18,18 @@ if TYPE_CHECKING:
 
 
 class Flight:
-    """A recomputation that is under way. `landed`: `value` or `error` is there; otherwise it was given up."""
+    """A recomputation that is under way. `landed`: `value` or `error` is there; otherwise it was given up.
 
-    __slots__ = ("_lock", "_over", "_wakers", "error", "landed", "thread_id", "value")
+    `current`, set by the leader when it begins: whether nothing was voided or changed since.
+    """
+
+    __slots__ = ("_lock", "_over", "_wakers", "current", "error", "landed", "thread_id", "value")
 
     def __init__(self) -> None:
         self.landed = False
         self.value: Any = None
         self.error: BaseException | None = None
+        self.current: Callable[[], bool] | None = None
         self.thread_id = threading.get_ident()
         self._over = False
         self._wakers: list[Callable[[], object]] = []
@@ -106,6 +112,7 @@ class Flights:
 
     def __init__(self) -> None:
         self._under_way: dict[str, Flight] = {}
+        self._lock = threading.Lock()  # of leaving; boarding takes none
 
     def __len__(self) -> int:
         return len(self._under_way)
@@ -113,19 +120,29 @@ class Flights:
     def board(self, key: str) -> tuple[Flight, bool]:
         """The flight of `key`, and whether the caller leads it and so has to `land` or `give_up`."""
         flight = Flight()
-        known = self._under_way.setdefault(key, flight)  # atomic: one of those who come at once leads
-        return known, known is flight
+        while True:
+            known = self._under_way.setdefault(key, flight)  # atomic: one of those who come at once leads
+            if known is flight or known.current is None or known.current():
+                return known, known is flight
+            self._leave(key, known)  # those who came before the change still get what it brings
 
     def land(self, key: str, flight: Flight, value: Any, error: BaseException | None = None) -> None:
         """It came to an end. Whoever comes from now on leads a new one."""
-        self._under_way.pop(key, None)
+        self._leave(key, flight)
         flight.land(value, error)
 
     def give_up(self, key: str, flight: Flight) -> None:
         """The leader cannot go on."""
-        self._under_way.pop(key, None)
+        self._leave(key, flight)
         flight.give_up()
 
     def reset_after_fork(self) -> None:
         """Leaders of the parent lead nothing here."""
+        self._lock = threading.Lock()
         self._under_way.clear()
+
+    def _leave(self, key: str, flight: Flight) -> None:
+        """Nobody boards it any more; another's flight of the same key stays."""
+        with self._lock:
+            if self._under_way.get(key) is flight:
+                del self._under_way[key]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Any, Final
 
 from pitstop.model.errors import CacheValueError
@@ -10,13 +11,13 @@ from pitstop.tune.cache.link import FAILED
 from pitstop.tune.cache.memory import Entry
 from pitstop.tune.cache.rules import Adaptive
 from pitstop.tune.cache.sizes import size_of
+from pitstop.tune.cache.steps import Stopped
 from pitstop.tune.cache.trend import Trend, choose_ttl_s
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pitstop.tune.cache.core import Core
-    from pitstop.tune.cache.link import Link
     from pitstop.tune.cache.region import Region
     from pitstop.tune.cache.steps import Steps
 
@@ -27,12 +28,33 @@ SLACK_S: Final = 1.0  # a blob is kept that much longer than it may be served, f
 
 
 class Negative:
-    """Stands for an exception that is remembered instead of a value."""
+    """Stands for an exception that is remembered instead of a value: a copy of it, which holds no frames."""
 
     __slots__ = ("error",)
 
     def __init__(self, error: Exception) -> None:
-        self.error = error
+        self.error = bare(error)
+
+    def again(self) -> Exception:
+        """One to raise: each caller has its own, with its own frames and notes."""
+        return bare(self.error)
+
+
+def bare(error: Exception) -> Exception:
+    """A copy of `error` without its traceback; itself, without, where it has no copy."""
+    if type(error) is Stopped:
+        inner = bare(error.error)
+        return Stopped(inner) if isinstance(inner, StopIteration) else error
+    try:
+        copied = copy.copy(error)  # calls the type's __init__ with args, which may be those of another signature
+        copied.args = error.args
+    except Exception:  # noqa: BLE001  the host's __init__ may do what it likes
+        copied = error
+    if type(copied) is not type(error):
+        copied = error
+    if copied is not error and hasattr(copied, "__notes__"):
+        copied.__notes__ = list(copied.__notes__)
+    return copied.with_traceback(None)
 
 
 class Visit:
@@ -75,7 +97,7 @@ class Visit:
         return core.loading.undisturbed(self.key, self.mark) and core.versions.holds(self.tags, self.epoch)
 
 
-def entry_of(region: Region, visit: Visit, envelope: Envelope, link: Link) -> Entry | None:
+def entry_of(region: Region, visit: Visit, envelope: Envelope) -> Entry | None:
     """The entry of what a level has, kept in memory; None when it is past its end."""
     core = region.core
     now_ns = core.now_ns()
@@ -89,7 +111,7 @@ def entry_of(region: Region, visit: Visit, envelope: Envelope, link: Link) -> En
     )  # fmt: skip
     if set(envelope.tags) - set(visit.tags):
         entry.tags = tuple(dict.fromkeys((*visit.tags, *envelope.tags)))
-    if not link.level.tells:
+    if not all(link.level.tells for link in core.links):  # not only this one: it may stand in for one that is lost
         entry.check_ns = now_ns + int(UNTOLD_S * 1e9)
         entry.soon_ns = min(entry.soon_ns, entry.check_ns)
     if core.loading.undisturbed(visit.key, visit.mark) and core.versions.holds(entry.tags, visit.epoch):

@@ -111,7 +111,7 @@ def _encode(value: Any, depth: int) -> str:  # noqa: C901, PLR0911, PLR0912  one
     if isinstance(value, enum.Enum):
         return f"{_name(kind)}.{value.name or _encode(value.value, inner)}"
     if isinstance(value, (dt.datetime, dt.time)):
-        return f"{kind.__name__}<{value.isoformat()},{value.fold}>"
+        return f"{kind.__name__}<{value.isoformat()},{value.fold}{_zone(value)}>"
     if isinstance(value, (dt.date, uuid.UUID)):
         return f"{kind.__name__}<{value}>"
     if isinstance(value, dt.timedelta):
@@ -135,6 +135,18 @@ def _encode(value: Any, depth: int) -> str:  # noqa: C901, PLR0911, PLR0912  one
         f"{kind.__module__}.{kind.__qualname__} cannot be part of a cache key, because its text would differ from one "
         "process to the next; leave the argument out (ignore=…), give the decorator key=…, or the type __cache_key__()"
     )
+
+
+def _zone(value: dt.datetime | dt.time) -> str:
+    """Its time zone, by name: zones whose offsets agree now do so by chance."""
+    zone = value.tzinfo
+    if zone is None:
+        return ""
+    name = getattr(zone, "key", None) or getattr(zone, "zone", None)  # of zoneinfo, of pytz
+    if name is not None:
+        return f",{name}"
+    own = type(zone).__repr__ is not object.__repr__  # else it is an address
+    return f",{_name(type(zone))},{(repr(zone) if own else value.tzname())!a}"
 
 
 def _name(kind: type) -> str:

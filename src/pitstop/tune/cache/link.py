@@ -1,7 +1,7 @@
 """A level as the cache uses it: its failures are counted and never the host's, and no invalidation of it is lost.
 
-What could not be voided or removed because the level did not answer is owed: it is done before the level is believed
-again. Where more is owed than can be remembered, everything is voided.
+What could not be voided or removed because the level did not answer, or the caller was cancelled, is owed: it is done
+before the level is believed again. Where more is owed than can be remembered, everything is voided.
 """
 
 from __future__ import annotations
@@ -58,16 +58,30 @@ class Link:
 
     def remove(self, stats: Stats, keys: Sequence[str]) -> Steps[int]:
         """Forget `keys`, now or as soon as it answers again."""
-        answer = yield from self.ask(stats, "remove", keys)
+        try:
+            answer = yield from self.ask(stats, "remove", keys)
+        except BaseException:  # cancelled: whether it was done is not known
+            self.owe(keys=keys)
+            raise
         if answer is FAILED:
-            self._owe(self._owed_keys, keys)
+            self.owe(keys=keys)
             return 0
         return int(answer)
 
     def raise_versions(self, stats: Stats, tags: Sequence[str]) -> Steps[None]:
         """Void what carries `tags`, now or as soon as it answers again."""
-        if (yield from self.ask(stats, "raise_versions", tags)) is FAILED:
-            self._owe(self._owed_tags, tags)
+        try:
+            answer = yield from self.ask(stats, "raise_versions", tags)
+        except BaseException:  # as above
+            self.owe(tags=tags)
+            raise
+        if answer is FAILED:
+            self.owe(tags=tags)
+
+    def owe(self, *, tags: Sequence[str] = (), keys: Sequence[str] = ()) -> None:
+        """Void and forget these before it is believed again."""
+        self._owe(self._owed_tags, tags)
+        self._owe(self._owed_keys, keys)
 
     def ask(self, stats: Stats, method: str, *args: object) -> Steps[Any]:
         """Call `method` of the level; FAILED, counted, where it raised. Its time is the running request's."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pitstop.tune.cache.flights import Wait
 from pitstop.tune.cache.keep import Negative, entry_of, keep
 from pitstop.tune.cache.link import FAILED
-from pitstop.tune.cache.steps import Compute
+from pitstop.tune.cache.steps import Compute, Stopped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,17 +37,30 @@ MAKING: ContextVar[frozenset[str]] = ContextVar("pitstop_making", default=frozen
 """Keys whose value is being made here: asked for one of these, a function is called without waiting for itself."""
 
 
-def fetch(region: Region, visit: Visit) -> Steps[Entry | None]:
-    """The newest of the levels below memory, kept in memory then; None where they have nothing that may be served."""
+def fetch(region: Region, visit: Visit) -> Steps[Entry | None]:  # noqa: C901  every way to have nothing stands here
+    """What the first level that answers has, kept in memory then; None where it has nothing that may be served.
+
+    Levels below that one are not believed: other machines' changes reach those above only. They are asked for versions,
+    so that what is made then is saved there, too, for when the others do not answer.
+    """
     core = region.core
+    answered = False
     for place, link in enumerate(core.links):
         if place in visit.failed:
+            continue
+        if answered:
+            versions = yield from link.versions(region.stats, visit.tags)
+            if versions is None:
+                visit.failed.add(place)
+            else:
+                visit.versions[place] = dict(zip(visit.tags, versions, strict=True))
             continue
         loaded = yield from link.load(region.stats, visit.key, visit.tags)
         if loaded is None:
             visit.failed.add(place)
             continue
-        visit.versions[place] = dict(zip(visit.tags, loaded.versions, strict=True))
+        answered = True
+        known = visit.versions[place] = dict(zip(visit.tags, loaded.versions, strict=True))
         if loaded.blob is None or core.sealer is None:
             continue
         envelope = core.sealer.open(visit.key, loaded.blob)
@@ -55,16 +68,16 @@ def fetch(region: Region, visit: Visit) -> Steps[Entry | None]:
             next(region.stats.errors.up)
             region.stats.last_error = f"{link.name}: a blob that was not sealed by us, for this key"
             continue
-        known = dict(visit.versions[place] or {})
         more = [tag for tag in envelope.tags if tag not in known]
         if more:
             versions = yield from link.versions(region.stats, more)
             if versions is None:
+                answered = False
                 continue
             known.update(zip(more, versions, strict=True))
         if any(known[tag] != version for tag, version in zip(envelope.tags, envelope.versions, strict=True)):
             continue
-        entry = entry_of(region, visit, envelope, link)
+        entry = entry_of(region, visit, envelope)
         if entry is not None:
             visit.level = link.name
             return entry
@@ -109,7 +122,7 @@ def obtain(  # noqa: C901, PLR0911, PLR0912  a decision table reads best in one 
         if leads:
             again = region.in_memory(visit.key)
             if again is not None and again is not entry and core.now_ns() < again.fresh_ns:  # made just now
-                core.flights.land(visit.key, flight, again.value)
+                core.flights.give_up(visit.key, flight)  # who waits looks there, too: it may be void by now
                 visit.level = "memory"
                 return region.served(visit, again, HIT)
             return (yield from make(region, visit, compute, flight, entry))
@@ -154,6 +167,7 @@ def make(  # noqa: C901  every way that it can end stands here
     core, stats = region.core, region.stats
     leased: tuple[int, str] | None = None  # the place of the level, the token
     visit.begin(core)
+    flight.current = lambda: visit.undisturbed(core)
     token = MAKING.set(MAKING.get() | {visit.key})
     try:
         if core.links:
@@ -164,21 +178,19 @@ def make(  # noqa: C901  every way that it can end stands here
         if old is not None:
             next(stats.refreshes.up)
         start_ns = core.now_ns()
-        try:
-            value = yield Compute(compute)
-        except region.rules.negative_errors as error:
-            value = Negative(error)
+        value, raised = yield from attempt(region, compute)
         cost_s = (core.now_ns() - start_ns) / 1e9
         stats.recompute.add(cost_s)
         yield from keep(region, visit, value, cost_s, old, lambda: core.flights.land(visit.key, flight, value))
-        return region.made(visit, value) if counted else value
+        return region.made(visit, value, raised) if counted else value
     except GeneratorExit:  # nobody carries out steps any more; the lease ends by itself
         leased = None
         raise
     except Exception as error:
         if flight.landed:
             raise
-        if old is None or core.now_ns() >= old.fresh_ns + region.rules.stale_if_error_s * 1e9:
+        void = old is None or not (visit.undisturbed(core) and core.valid(old))
+        if void or old is None or core.now_ns() >= old.fresh_ns + region.rules.stale_if_error_s * 1e9:
             core.flights.land(visit.key, flight, None, error)
             if counted:
                 region.failed(visit)
@@ -189,6 +201,7 @@ def make(  # noqa: C901  every way that it can end stands here
         outcome = HIT if core.now_ns() < old.fresh_ns else STALE
         return region.served(visit, old, outcome) if counted else old.value
     finally:
+        raised = None  # it holds this frame
         if not flight.landed:  # cancelled: another of those who wait leads
             core.flights.give_up(visit.key, flight)
         visit.end(core)
@@ -196,6 +209,16 @@ def make(  # noqa: C901  every way that it can end stands here
             MAKING.reset(token)
         if leased is not None and leased[0] not in visit.failed:  # else the lease ends by itself
             yield from core.links[leased[0]].ask(stats, "release", visit.key, leased[1])
+
+
+def attempt(region: Region, compute: Callable[[], Any]) -> Steps[tuple[Any, Exception | None]]:
+    """What `compute` returns; where what it raises is remembered, Negative of that, and that."""
+    try:
+        return (yield Compute(compute)), None
+    except Exception as error:
+        if not isinstance(error.error if type(error) is Stopped else error, region.rules.negative_errors):
+            raise
+        return Negative(error), error
 
 
 def lease(region: Region, visit: Visit, old: Entry | None) -> Steps[tuple[tuple[int, str] | None, Entry | None]]:

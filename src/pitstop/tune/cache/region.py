@@ -219,15 +219,15 @@ class Region:
             next(stats.negative.up)
         self._ended(visit, outcome)
         if type(entry.value) is Negative:
-            raise entry.value.error.with_traceback(None)
+            raise entry.value.again()
         return entry.value
 
-    def made(self, visit: Visit, value: Any) -> Any:
-        """Count a lookup whose value had to be made; the value, or the exception that it stands for."""
+    def made(self, visit: Visit, value: Any, error: Exception | None = None) -> Any:
+        """Count a lookup whose value had to be made; the value, or the `error` that it stands for."""
         next(self.stats.misses.up)
         self._ended(visit, MISS)
-        if type(value) is Negative:
-            raise value.error
+        if error is not None:
+            raise error
         return value
 
     def shared(self, visit: Visit, flight: Flight) -> Any:
@@ -237,7 +237,7 @@ class Region:
         if flight.error is not None:
             raise flight.error
         if type(flight.value) is Negative:
-            raise flight.value.error
+            raise flight.value.again()
         return flight.value
 
     def failed(self, visit: Visit) -> None:
@@ -319,8 +319,15 @@ class Region:
         next(self.stats.invalidations["key"].up)
         core.loading.disturb(visit.key)
         there = core.memory.drop(visit.key)
-        for link in core.links:
-            there = bool((yield from link.remove(self.stats, [visit.key]))) or there
+        left = list(core.links)
+        try:
+            while left:
+                there = bool((yield from left.pop(0).remove(self.stats, [visit.key]))) or there
+        finally:
+            for link in left:  # cancelled on the way there
+                link.owe(keys=[visit.key])
+            if core.links:  # once more: what was loaded before the level forgot it goes, too
+                core.forget_key(visit.key)
         return there
 
 

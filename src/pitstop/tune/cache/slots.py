@@ -38,7 +38,8 @@ class Slot:
         if entry is not None and entry.check_ns > core.now_ns():
             visit.level = "memory"
         elif core.links:
-            visit.begin(core)
+            if visit.mark is None:
+                visit.begin(core)
             entry = (yield from fetch(region, visit)) or entry_if_unasked(region, entry)
         if entry is None or core.now_ns() >= entry.fresh_ns:
             return None

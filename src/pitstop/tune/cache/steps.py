@@ -51,6 +51,14 @@ class Ask:
         return await getattr(self.level, name)(*self.args)
 
 
+class Stopped(Exception):  # noqa: N818  it is no error of ours
+    """Carries the host's StopIteration through steps, where it would turn into a RuntimeError (PEP 479)."""
+
+    def __init__(self, error: StopIteration) -> None:
+        super().__init__(error)
+        self.error = error
+
+
 class Compute:
     """The host's function, which may be a coroutine function where there is a loop."""
 
@@ -60,8 +68,11 @@ class Compute:
         self.function = function
 
     def run(self) -> Any:
-        """Call it."""
-        return self.function()
+        """Call it. Raises Stopped for its StopIteration."""
+        try:
+            return self.function()
+        except StopIteration as error:
+            raise Stopped(error) from None
 
     async def arun(self) -> Any:
         """Call it, and await what it returns where that can be awaited."""
@@ -82,6 +93,9 @@ def run(steps: Steps[T]) -> T:
                 step = steps.send(answer)
     except StopIteration as end:
         return end.value  # type: ignore[no-any-return]  # a generator's result has its type
+    except Stopped as carried:
+        stopped = carried.error
+    raise stopped  # out here, so that ours is not its context
 
 
 async def arun(steps: Steps[T]) -> T:
@@ -97,3 +111,6 @@ async def arun(steps: Steps[T]) -> T:
                 step = steps.send(answer)
     except StopIteration as end:
         return end.value  # type: ignore[no-any-return]  # as above
+    except Stopped as carried:  # of a thread that led
+        stopped = carried.error
+    raise stopped  # a RuntimeError by the time it leaves a coroutine, as ever

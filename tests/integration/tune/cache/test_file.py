@@ -312,3 +312,32 @@ def test_demand_survives_the_process(make: Callable[..., Cache]) -> None:
     other.invalidate(region="doubles")
     assert other.warm() == 1
     assert double.cache.region.in_memory(double.cache.key_of("", (21,), {})).value == 42
+
+
+@pytest.mark.parametrize("how", ["removed", "replaced"])
+def test_workers_leave_a_file_that_was_removed_or_replaced(
+    make: Callable[..., Cache], path: Path, tmp_path: Path, how: str
+) -> None:
+    old = make()
+    old.set("k", "old", tags=["t"])
+    assert old.get("k") == "old"
+    if how == "replaced":
+        fresh = Cache(file=tmp_path / "fresh.db")
+        fresh.set("k", "new")
+        fresh.close()
+        (tmp_path / "fresh.db").replace(path)
+    else:
+        path.unlink()
+    for ending in ("-wal", "-shm"):
+        path.with_name(path.name + ending).unlink(missing_ok=True)
+    new = make()
+    new.set("k", "new", tags=["t"])
+    until(lambda: old.get("k") == "new")  # that worker had "old" in memory
+    new.invalidate("t")
+    until(lambda: old.get("k") is None)
+    old.set("j", 1)
+    assert new.get("j") == 1
+    for cache in (old, new):
+        assert not cache.default.stats.errors.total, cache.default.stats.last_error
+    with sqlite3.connect(path) as db:
+        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)

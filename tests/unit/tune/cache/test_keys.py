@@ -10,6 +10,7 @@ import pathlib
 import subprocess
 import sys
 import uuid
+import zoneinfo
 from typing import Any
 
 import pytest
@@ -180,3 +181,27 @@ def test_texts_and_values_have_keys_of_their_own(one: object, other: object) -> 
 def test_long_keys_become_short() -> None:
     assert len(full_key("p", "x" * 10_000)) < 50
     assert len(full_key("p", tuple(range(1000)))) < 50
+
+
+def test_times_of_two_zones_that_agree_by_chance_are_two_keys() -> None:
+    zones = (zoneinfo.ZoneInfo("Africa/Lagos"), zoneinfo.ZoneInfo("Europe/Berlin"), dt.timezone(dt.timedelta(hours=1)))
+    for value in (dt.datetime(2026, 1, 5, 12), dt.time(12)):  # noqa: DTZ001  zones are put in below
+        texts = [canonical(value.replace(tzinfo=zone)) for zone in zones]
+        assert len({canonical(value), *texts}) == 4
+        assert texts == [canonical(value.replace(tzinfo=zone)) for zone in zones]
+        assert not any(" at 0x" in text for text in texts)
+
+
+def test_a_zone_of_the_hosts_own_is_known_by_its_type_and_what_it_calls_itself() -> None:
+    class Shop(dt.tzinfo):
+        def utcoffset(self, _: object) -> dt.timedelta:
+            return dt.timedelta(hours=1)
+
+        dst = utcoffset
+
+        def tzname(self, _: object) -> str:
+            return "shop's"
+
+    at = dt.datetime(2026, 1, 5, 12, tzinfo=Shop())
+    assert canonical(at) == canonical(at.replace(tzinfo=Shop()))
+    assert canonical(at) != canonical(at.replace(tzinfo=dt.timezone(dt.timedelta(hours=1), "shop's")))

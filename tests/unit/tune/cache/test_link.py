@@ -84,6 +84,74 @@ def test_while_a_level_is_down_memory_serves_and_functions_are_called(
     assert sum("does not answer" in record.message for record in caplog.records) == 1
 
 
+class Waiting(Faulty):
+    """Its async calls of `held` wait for `go` after they were noted; they never come to an end when cancelled."""
+
+    def __init__(self, level: FileLevel, held: str) -> None:
+        super().__init__(level)
+        self.held = held
+        self.began, self.go = asyncio.Event(), asyncio.Event()
+
+    def __getattr__(self, name: str) -> Any:
+        method = super().__getattr__(name)
+        if name != self.held:
+            return method
+
+        async def hold(*args: Any) -> Any:
+            self.began.set()
+            await self.go.wait()
+            return await method(*args)
+
+        return hold
+
+
+@pytest.mark.parametrize("held", ["araise_versions", "aremove"])
+def test_what_a_cancelled_caller_voids_is_owed_to_all_levels(
+    make_cache: MakeCache, tmp_path: Path, clock: Any, held: str
+) -> None:
+    files = [FileLevel(tmp_path / name, now_s=clock.now_s, follow=False) for name in ("upper.db", "lower.db")]
+    upper, lower = Waiting(files[0], held), Faulty(files[1])
+    cache = make_cache(upper, lower, max_entries=0)
+
+    async def run() -> None:
+        await cache.aset("k", "v", tags=["t"])
+        void = cache.ainvalidate("t") if held == "araise_versions" else cache.adelete("k")
+        task = asyncio.create_task(void)
+        await upper.began.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        upper.go.set()
+        assert await cache.aget("k") is None
+        upper.down = True
+        assert await cache.aget("k") is None
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("held", ["araise_versions", "aremove"])
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_what_was_loaded_while_a_level_was_told_to_forget_it_does_not_stay_in_memory(
+    make_cache: MakeCache, level: Faulty, held: str, cancelled: bool
+) -> None:
+    cache = make_cache(waiting := Waiting(level.level, held))
+
+    async def run() -> None:
+        await cache.aset("k", "v", tags=["t"])
+        void = cache.ainvalidate("t") if held == "araise_versions" else cache.adelete("k")
+        task = asyncio.create_task(void)
+        await waiting.began.wait()
+        assert await cache.aget("k") == "v"
+        assert await cache.aget_or_set("k", lambda: "no", tags=["t"]) == "v"
+        if cancelled:
+            task.cancel()
+        waiting.go.set()
+        await asyncio.gather(task, return_exceptions=True)
+        assert await cache.aget("k") is None
+
+    asyncio.run(run())
+
+
 def test_a_level_that_failed_is_not_asked_again_for_the_same_lookup(make_cache: MakeCache, level: Faulty) -> None:
     cache = make_cache(level)
     level.down = True
@@ -218,3 +286,55 @@ def test_who_waits_for_another_process_takes_what_it_made(make_cache: MakeCache,
     assert held is not None
     assert other.get_or_set("k", lambda: "own") == "v"
     level.level.release("test:default::k", held)
+
+
+@pytest.mark.parametrize(
+    "void", [lambda cache: cache.invalidate("t"), lambda cache: cache.delete("k"), lambda cache: cache.set("k", "new")]
+)
+def test_what_another_machine_changed_does_not_come_back_from_this_machines_file(
+    make_cache: MakeCache, tmp_path: Path, clock: Any, void: Callable[[Cache], object]
+) -> None:
+    shared = Faulty(FileLevel(tmp_path / "shared.db", now_s=clock.now_s, follow=False))
+    files = [Faulty(FileLevel(tmp_path / f"{name}.db", now_s=clock.now_s, follow=False)) for name in "ab"]
+    here, there = (make_cache(shared, file, max_entries=0) for file in files)
+    assert here.get_or_set("k", lambda: "old", tags=["t"]) == "old"
+    void(there)
+    assert here.get("k") in {None, "new"}
+    now = here.get_or_set("k", lambda: "new", tags=["t"])
+    assert now == "new"
+    shared.down = True  # nobody can say better then
+    assert here.get("k") in {"new", "old"}
+
+
+def test_the_lower_level_is_filled_and_serves_while_the_upper_does_not_answer(
+    make_cache: MakeCache, tmp_path: Path, clock: Any
+) -> None:
+    upper, lower = (
+        Faulty(FileLevel(tmp_path / f"{name}.db", now_s=clock.now_s, follow=False)) for name in ("upper", "lower")
+    )
+    cache = make_cache(upper, lower, max_entries=0)
+    assert cache.get_or_set("k", lambda: "v") == "v"
+    upper.down = True
+    assert cache.get("k") == "v"
+    assert cache.get_or_set("j", lambda: "w") == "w"
+    assert cache.get("j") == "w"
+    upper.down = False
+    assert cache.get("j") is None
+
+
+def test_what_the_lower_level_serves_instead_is_asked_for_again_after_a_while(
+    make_cache: MakeCache, tmp_path: Path, clock: Any
+) -> None:
+    upper, lower = (
+        Faulty(FileLevel(tmp_path / f"{name}.db", now_s=clock.now_s, follow=False)) for name in ("upper", "lower")
+    )
+    cache = make_cache(upper, lower)
+    cache.set("k", "v")
+    cache.core.memory.clear()
+    upper.down = upper.deaf = True
+    assert cache.get("k") == "v"
+    upper.level.remove(["test:default::k"])  # by another machine
+    upper.down = upper.deaf = False
+    assert cache.get("k") == "v"
+    clock.move(6)
+    assert cache.get("k") is None

@@ -459,3 +459,204 @@ def test_a_child_begins_with_locks_of_its_own(cache: Cache) -> None:
     released.set()
     thread.join()
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+def test_who_asks_after_an_invalidation_does_not_get_what_was_begun_before_it(cache: Cache) -> None:
+    for void in (lambda: cache.ainvalidate("t"), lambda: cache.adelete("k")):
+        asyncio.run(_ask_after(cache, void))
+    assert len(cache.core.flights) == len(cache.core.loading) == 0
+
+
+async def _ask_after(cache: Cache, void: Callable[[], Any]) -> None:
+    row, seen, gate = ["v1"], [], asyncio.Event()
+
+    async def read() -> str:
+        seen.append(row[0])
+        if len(seen) == 1:
+            await gate.wait()
+            return "v1"
+        return row[0]
+
+    before = asyncio.create_task(cache.aget_or_set("k", read, tags=["t"]))
+    await auntil(lambda: bool(seen))
+    at_first = waits(cache)
+    along = asyncio.create_task(cache.aget_or_set("k", read, tags=["t"]))
+    await auntil(lambda: waits(cache) == at_first + 1)
+    row[0] = "v2"
+    await void()
+    after = asyncio.create_task(cache.aget_or_set("k", read, tags=["t"]))
+    await auntil(lambda: after.done() or waits(cache) == at_first + 2)
+    gate.set()
+    assert await after == "v2"
+    assert await before == await along == "v1"  # they asked before it
+    assert await cache.aget("k") == "v2"
+    await cache.adelete("k")
+
+
+def test_a_flight_that_is_given_up_or_lands_late_leaves_anothers_alone(cache: Cache) -> None:
+    flights = cache.core.flights
+    first, _ = flights.board("k")
+    flights.give_up("k", first)
+    second, leads = flights.board("k")
+    assert leads
+    flights.give_up("k", first)
+    flights.land("k", first, 1)
+    assert flights.board("k") == (second, False)
+
+
+def test_a_value_that_was_voided_while_its_successor_failed_is_not_served_instead(
+    make_cache: MakeCache, clock: Any
+) -> None:
+    cache = make_cache(ttl_s=10, stale_if_error_s=1000)
+
+    def fails(void: Callable[[], Any]) -> None:
+        void()
+        raise LookupError("down")
+
+    for void in (lambda: cache.invalidate("t"), lambda: cache.delete("k")):
+        cache.set("k", "old", tags=["t"])
+        clock.move(20)
+        with pytest.raises(LookupError):
+            cache.get_or_set("k", lambda void=void: fails(void), tags=["t"])
+    cache.set("k", "old", tags=["t"])
+    clock.move(20)
+    assert cache.get_or_set("k", lambda: fails(lambda: None), tags=["t"]) == "old"
+
+
+@pytest.mark.parametrize("negative", [(), (StopIteration,), (Exception,)])
+def test_a_function_that_raises_stopiteration_does_so_through_the_cache(
+    make_cache: MakeCache, negative: tuple[type[Exception], ...]
+) -> None:
+    cache, calls = make_cache(negative_errors=negative), []
+
+    @cache.cached
+    def first(name: str) -> str:
+        calls.append(1)
+        return next(iter([name] if name else []))
+
+    assert first("a") == "a"
+    for _ in range(2):
+        with pytest.raises(StopIteration) as raised:
+            first("")
+        assert raised.value.__context__ is None
+    assert len(calls) == (2 if negative else 3)
+
+
+def test_a_runtimeerror_of_the_hosts_own_generator_stays_one(cache: Cache) -> None:
+    def broken() -> Any:
+        yield next(iter(()))
+
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        cache.get_or_set("k", lambda: list(broken()))
+
+
+def test_a_stopiteration_of_a_thread_that_leads_reaches_threads_and_tasks(cache: Cache) -> None:
+    source, found = Source(), []
+    source.gate.clear()
+    source.error = StopIteration("end")
+
+    def ask() -> None:
+        try:
+            cache.get_or_set("k", source)
+        except StopIteration as error:
+            found.append(error.value)
+
+    threads = [threading.Thread(target=ask) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    until(lambda: waits(cache) == 2)
+
+    async def run() -> None:
+        task = asyncio.create_task(cache.aget_or_set("k", source))
+        await auntil(lambda: waits(cache) == 3)
+        source.gate.set()
+        with pytest.raises(RuntimeError, match="StopIteration"):
+            await task
+
+    asyncio.run(run())
+    for thread in threads:
+        thread.join()
+    assert found == ["end"] * 3
+
+
+class NoSuchUserError(Exception):
+    def __init__(self, user: str) -> None:
+        super().__init__(f"no user {user}")
+        self.user = user
+
+
+class TwoWordsError(Exception):
+    def __init__(self, one: str, other: str) -> None:
+        super().__init__(one)
+        self.other = other
+
+
+def test_an_exception_that_is_remembered_is_raised_as_a_copy_without_anybodys_frames(make_cache: MakeCache) -> None:
+    cache = make_cache(negative_errors=(NoSuchUserError,))
+    original = NoSuchUserError("ada")
+
+    def fails() -> None:
+        raise original
+
+    caught = []
+    for _ in range(3):
+        with pytest.raises(NoSuchUserError, match=r"^no user ada$") as raised:
+            cache.get_or_set("k", fails)
+        caught.append(raised.value)
+        raised.value.add_note("seen")
+    assert caught[0] is original
+    assert raised_in(original) == "fails"  # who had it made sees where it came from
+    assert len({id(each) for each in caught}) == 3
+    assert [each.user for each in caught] == ["ada"] * 3
+    assert all(each.__notes__ == ["seen"] for each in caught)
+    entry = cache.default.in_memory("test:default::k")
+    assert entry is not None
+    assert entry.value.error.__traceback__ is None
+    assert entry.value.error not in caught
+
+
+def test_an_exception_that_cannot_be_copied_is_raised_itself_without_frames_of_others(make_cache: MakeCache) -> None:
+    cache = make_cache(negative_errors=(TwoWordsError,))
+
+    def fails() -> None:
+        raise TwoWordsError("a", "b")
+
+    depths = set()
+    for _ in range(3):
+        with pytest.raises(TwoWordsError) as raised:
+            cache.get_or_set("k", fails)
+        depths.add(len(raised.traceback))
+        assert raised.value.other == "b"
+    assert len(depths) <= 2
+
+
+def test_who_waits_for_an_exception_that_is_remembered_gets_a_copy(make_cache: MakeCache) -> None:
+    cache = make_cache(negative_errors=(LookupError,))
+    source, found = Source(), []
+    source.gate.clear()
+    source.error = LookupError("none")
+
+    def ask() -> None:
+        try:
+            cache.get_or_set("k", source)
+        except LookupError as error:
+            found.append(error)
+
+    threads = [threading.Thread(target=ask) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    until(lambda: waits(cache) == 2)
+    source.gate.set()
+    for thread in threads:
+        thread.join()
+    assert len({id(each) for each in found}) == 3
+    assert {each.args for each in found} == {("none",)}
+
+
+def raised_in(error: BaseException) -> str:
+    """The function that it was raised in."""
+    trace = error.__traceback__
+    assert trace is not None
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace.tb_frame.f_code.co_name

@@ -36,6 +36,7 @@ class Connection:
         self._lock = threading.Lock()
         self._db: sqlite3.Connection | None = None
         self._pid = 0
+        self._file: tuple[int, int] | None = None  # device and inode of what is open
 
     @contextlib.contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
@@ -71,6 +72,16 @@ class Connection:
                 self._db.close()
             self._db = None
 
+    def leave_if_gone(self) -> bool:
+        """Close it if its path leads elsewhere by now, or nowhere; whether it did. It opens again as it always does."""
+        with self._locked():
+            if self._db is None or self._pid != os.getpid() or _file_of(self.path) == self._file:
+                return False
+            _log.warning("the cache's file %s was removed or replaced; it is opened anew", self.path)
+            self._db.close()  # SQLite sees that its file was moved, and leaves the other's -wal alone
+            self._db = None
+            return True
+
     def reset_after_fork(self) -> None:
         """The parent's connection must not be used, nor closed, here."""
         self._lock = threading.Lock()
@@ -92,6 +103,7 @@ class Connection:
         self._db = None
         self.path.touch(mode=0o600)  # what is cached may be anybody's data
         for left in reversed(range(TRIES)):
+            opened = _file_of(self.path)  # before: what is put there meanwhile is noticed at the next look
             db = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
             try:
                 self._prepare(db)
@@ -102,7 +114,7 @@ class Connection:
                 time.sleep(PAUSE_S)  # another process is just making the file, which no timeout waits for
             else:
                 break
-        self._db, self._pid = db, os.getpid()
+        self._db, self._pid, self._file = db, os.getpid(), opened
         return db
 
     def _prepare(self, db: sqlite3.Connection) -> None:
@@ -136,6 +148,14 @@ class Connection:
             self.path.replace(self.path.with_name(self.path.name + ".broken"))
         for ending in ("-wal", "-shm"):
             self.path.with_name(self.path.name + ending).unlink(missing_ok=True)
+
+
+def _file_of(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _is_busy(error: BaseException) -> bool:

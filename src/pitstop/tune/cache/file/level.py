@@ -28,6 +28,7 @@ TRUSTED_S: Final = 3.0  # without a look for that long, memory does not rely on 
 HOUSE_S: Final = 5.0
 FIRST_WAIT_S: Final = 0.005
 LONGEST_WAIT_S: Final = 0.05
+_BEGUN_ANEW: Final = 1 << 63  # more changes than any file has: what others changed in the new one is not known
 _HOUSE: Final = "*house"  # the lease of whoever keeps it; keys of entries have a namespace before them
 
 
@@ -244,6 +245,8 @@ class FileLevel:
     def _follow(self, stop: threading.Event) -> None:
         while not stop.wait(FOLLOW_S):
             try:
+                if self._connection.leave_if_gone():
+                    self._seen = _BEGUN_ANEW
                 self.look()
             except (sqlite3.Error, OSError):  # busy, or put aside: the next look is in a moment
                 continue

@@ -289,3 +289,47 @@ def test_keys_that_memcached_would_not_take_warn_as_elsewhere(make: Any) -> None
         cache.set("a b", 1)
     cache.set("x" * 240, 2)
     assert cache.get("x" * 240) == 2
+
+
+class Meanwhile:
+    """A number that lets `happen` happen, once, when it is added or converted."""
+
+    def __init__(self, happen: Callable[[], object]) -> None:
+        self._happen: Callable[[], object] | None = happen
+
+    def __float__(self) -> float:
+        happen, self._happen = self._happen, None
+        if happen is not None:
+            happen()
+        return 60.0
+
+    def __radd__(self, other: int) -> int:
+        return other + int(float(self))
+
+
+def test_what_is_voided_or_deleted_while_it_is_changed_stays_so(make: Any) -> None:
+    cache = make()
+    for void in (lambda: cache.invalidate("item:1"), lambda: cache.delete("a"), cache.clear):
+        cache.set("a", 1, tags=["item:1"])
+        assert cache.touch("a", Meanwhile(void)) is False
+        assert cache.get("a") is None
+        cache.set("a", 1, tags=["item:1"])
+        with pytest.raises(ValueError, match="not found"):
+            cache.incr("a", Meanwhile(void))
+        assert cache.get("a") is None
+    cache.set("a", 1)
+    assert cache.incr("a", Meanwhile(lambda: cache.set("a", 10))) == cache.get("a") == 70
+    core = cache.cache.core
+    assert len(core.flights) == len(core.loading) == 0
+
+
+def test_what_another_process_voids_while_it_is_changed_stays_so(tmp_path: Path) -> None:
+    here, there = (DjangoCache(str(tmp_path / "cache.db"), {"OPTIONS": {"MAX_ENTRIES": most}}) for most in (10, 0))
+    changes: list[Any] = [here.touch, here.incr]
+    for change in changes:
+        here.set("a", 1, tags=["item:1"])
+        assert there.get("a") == 1
+        change("a", Meanwhile(lambda: there.invalidate("item:1")))
+        assert there.get("a") is None
+    for backend in (here, there):
+        backend.cache.close()
