@@ -11,14 +11,16 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 from collections import deque
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from typing import Self
 
 MOST = 64  # threads of a process: what waits for a database or another service, not for a core
 IDLE_S = 10.0  # before an idle thread ends: Trio's, and anyio's
+_all: weakref.WeakSet[Threads] = weakref.WeakSet()
 
 
 class Job(Protocol):
@@ -39,6 +41,7 @@ class Threads:
         self.most = most
         self.idle_s = idle_s
         self.reset()
+        _all.add(self)
 
     def reset(self) -> None:
         """Forget all threads, as the child of a fork has to."""
@@ -136,6 +139,11 @@ class _Worker:
 THREADS = Threads()
 """The process's own."""
 
-_hooks: Any = getattr(os, "register_at_fork", None)
-if _hooks is not None:
-    _hooks(after_in_child=THREADS.reset)
+
+def _after_fork() -> None:
+    for each in list(_all):
+        each.reset()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

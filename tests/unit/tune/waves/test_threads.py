@@ -126,6 +126,23 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_child_of_a_fork_has_threads_of_its_own_where_they_are_not_the_process_s() -> None:
+    code = """
+import os, signal, sys
+from pitstop.tune.waves import Task, Threads, Waves
+threads = Threads(4)
+tasks = [Task(f"t{i}", lambda: 1) for i in range(5)]
+assert sum(Waves(threads=threads).run(tasks).values()) == 5
+child = os.fork()
+if not child:
+    signal.alarm(10)
+    os._exit(0 if sum(Waves(threads=threads).run(tasks).values()) == 5 else 1)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
 def test_a_thread_that_was_given_up_does_not_keep_the_process_from_ending() -> None:
     code = """
 import threading
