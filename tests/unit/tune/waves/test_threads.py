@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -131,6 +132,22 @@ def test_threads_that_were_given_up_keep_nobody_waiting_up_to_a_second_bound_and
     until(lambda: threads.abandoned == 0)
     assert run(waves, [Task("next", lambda: 1)])["next"] == 1
     until(lambda: threads.number == 0 and not threads._workers)
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="threads get no signals here")
+def test_what_an_interrupted_run_leaves_behind_keeps_nobody_waiting() -> None:
+    threads, go = Threads(most=1), threading.Event()
+
+    def interrupts() -> None:
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        go.wait(PATIENCE_S)
+
+    with pytest.raises(KeyboardInterrupt):
+        Waves(threads=threads).run([Task("interrupts", interrupts)])
+    assert threads.abandoned == 1
+    assert Waves(threads=threads).run([Task("next", lambda: 1)])["next"] == 1
+    go.set()
+    until(lambda: threads.abandoned == 0)
 
 
 def test_what_waits_for_a_thread_gets_one_when_one_is_given_up_or_is_refused_where_there_may_be_no_more() -> None:
