@@ -3,11 +3,13 @@
 No signal is taken from the host and no port opened. Each recorded process is known by a file in a folder that only its
 user may enter; whoever may write there asks with a second file, which the flusher's thread looks for once a second, and
 finds the answer in a third. Works across processes of one machine (and one container) that share ``/tmp``. What can be
-asked is in `pitstop.record.asks`; each answer is made in a thread of its own.
+asked is in `pitstop.record.asks`; each answer is made in a thread of its own. Whoever gives up takes its request back:
+a process that was stopped does not do it when it goes on.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import stat
 import time
@@ -132,25 +134,28 @@ class Desk:
         self._can = can
 
     def _take(self, entry: str) -> None:
-        """Begin to answer the request of that file; one that makes no sense is dropped."""
+        """Begin to answer the request of that file; one that makes no sense or comes too late is dropped."""
         path = _path(self._folder, entry)
         request = None
         with suppress(OSError, ValueError):
             request = _read(path)
-        with suppress(OSError):
+        try:
             os.unlink(path)  # noqa: PTH108
+        except OSError:
+            return  # whoever removes the file has it: it was taken back
         name = entry.split(".")[1]
         if isinstance(request, dict) and name.isalnum():
-            what, arguments = request.get("what"), request.get("arguments")
-            if isinstance(what, str) and isinstance(arguments, dict):
+            what, arguments, until_s = request.get("what"), request.get("arguments"), request.get("until_s")
+            until_s = until_s if isinstance(until_s, (int, float)) else math.inf
+            if isinstance(what, str) and isinstance(arguments, dict) and time.time() <= until_s:
                 self._running.append(name)
                 try:
-                    self._start_thread(lambda: self._answer(name, what, arguments))
+                    self._start_thread(lambda: self._answer(name, what, arguments, until_s))
                 except RuntimeError as error:  # no more threads
                     self._running.remove(name)
                     _write(_path(self._folder, self._pid, name, _ANSWERED), {"error": f"not now: {error}"})
 
-    def _answer(self, name: str, what: str, arguments: Mapping[str, Any]) -> None:
+    def _answer(self, name: str, what: str, arguments: Mapping[str, Any], until_s: float) -> None:
         folder, pid = self._folder, self._pid
         try:
             answer = ANSWERS.get(what)
@@ -164,6 +169,8 @@ class Desk:
         finally:
             if name in self._running:
                 self._running.remove(name)
+        if time.time() > until_s:
+            return  # nobody is there to read it and clear it away
         with suppress(OSError, TypeError, ValueError):
             _write(_path(folder, pid, name, _ANSWERED), content)
 
@@ -237,11 +244,15 @@ def _lives(pid: int) -> bool:
     return True
 
 
-def ask(target: Target, what: str, arguments: Mapping[str, object]) -> str:
-    """Ask for `what`; the name that `answer` wants. Raises PitstopError when it cannot be asked."""
+def ask(target: Target, what: str, arguments: Mapping[str, object], *, until_s: float | None = None) -> str:
+    """Ask for `what`; the name that `answer` wants. From `until_s` on, Unix time, it is neither begun nor answered.
+
+    Raises PitstopError when it cannot be asked.
+    """
     name = os.urandom(8).hex()
+    request = {"what": what, "arguments": arguments, "until_s": until_s}
     try:
-        _write(_path(target.folder, target.pid, name, _ASKED), {"what": what, "arguments": arguments})
+        _write(_path(target.folder, target.pid, name, _ASKED), request)
     except OSError as error:
         raise PitstopError(f"process {target.pid} cannot be asked ({error})") from error
     return name
@@ -268,6 +279,17 @@ def answer(target: Target, name: str) -> tuple[Any] | None:
     return (content["answer"],)
 
 
+def withdraw(target: Target, name: str) -> bool:
+    """Take a request back that nobody waits for any more, and what it has answered; False: it was begun already."""
+    with suppress(OSError):
+        os.unlink(_path(target.folder, target.pid, name, _ANSWERED))  # noqa: PTH108
+    try:
+        os.unlink(_path(target.folder, target.pid, name, _ASKED))  # noqa: PTH108
+    except OSError:
+        return False
+    return True
+
+
 def ask_all(
     asked: Iterable[Target],
     what: str,
@@ -278,17 +300,42 @@ def ask_all(
 ) -> tuple[dict[Target, Any], list[str]]:
     """Ask all of them and wait for at most `patience_s`: their answers, and in words why others gave none.
 
-    `waiting` is told how many are still to answer, and for how long it has waited, seconds.
+    Who has not begun by then will not, and who has is named so: it may still do what it was asked for. `waiting` is
+    told how many are still to answer, and for how long it has waited, seconds.
     """
     answers: dict[Target, Any] = {}
     problems: list[str] = []
     names: dict[Target, str] = {}
-    for target in asked:
-        try:
-            names[target] = ask(target, what, arguments)
-        except PitstopError as error:
-            problems.append(str(error))
+    until_s = time.time() + patience_s
     begun_s = time.monotonic()
+    try:
+        for target in asked:
+            try:
+                names[target] = ask(target, what, arguments, until_s=until_s)
+            except PitstopError as error:
+                problems.append(str(error))
+        _collect(names, answers, problems, begun_s, patience_s, waiting)
+    finally:  # time is over, or whoever waits has been interrupted
+        for target, name in names.items():
+            problems.append(_given_up(target, name))
+    return answers, problems
+
+
+def _given_up(target: Target, name: str) -> str:
+    if withdraw(target, name):
+        return f"process {target.pid} does not answer; is it stopped?"
+    return f"process {target.pid} does not answer in time; it has begun with the request and may still do it"
+
+
+def _collect(
+    names: dict[Target, str],
+    answers: dict[Target, Any],
+    problems: list[str],
+    begun_s: float,
+    patience_s: float,
+    waiting: Callable[[int, float], None],
+) -> None:
+    """Move what comes from `names` to `answers` or `problems`, until nothing is left or the time is over."""
     while names:
         for target, name in list(names.items()):
             try:
@@ -301,10 +348,9 @@ def ask_all(
                 answers[target] = found[0]
                 del names[target]
         waited_s = time.monotonic() - begun_s
-        if waited_s > patience_s:
-            problems += [f"process {one.pid} does not answer; is it stopped?" for one in names]
-            names.clear()
-        waiting(len(names), waited_s)
+        over = waited_s > patience_s
+        waiting(0 if over else len(names), waited_s)
+        if over:
+            return
         if names:
             time.sleep(LOOK_EVERY_S)
-    return answers, problems

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -102,6 +104,113 @@ def test_all_are_asked_and_who_fails_is_told_beside_the_answers(desk: Desk, fold
         f"process {silent.pid} does not answer; is it stopped?",
     ]
     assert waited[-1] == 0
+
+
+_STOPPABLE = """
+import sys, time
+from pitstop.record import asks, desk
+desk.folder_of = lambda _uid: sys.argv[1]
+marks = []
+asks.can_answer("mark", lambda _: marks.append(1) or len(marks))
+asks.can_answer("count", lambda _: len(marks))
+here = desk.Desk("stoppable", lambda function: function())
+while True:
+    here.poll()
+    time.sleep(0.01)
+"""
+
+
+def test_a_stopped_process_does_not_do_later_what_its_asker_has_given_up(folder: Path) -> None:
+    folder.mkdir(mode=0o700)
+    process = subprocess.Popen([sys.executable, "-c", _STOPPABLE, str(folder)])
+    target = Target(process.pid, "stoppable", str(folder))
+    try:
+        assert ask_all([target], "count", {}, patience_s=30) == ({target: 0}, [])
+        os.kill(process.pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
+        assert ask_all([target], "mark", {}, patience_s=0.3) == (
+            {},
+            [f"process {process.pid} does not answer; is it stopped?"],
+        )
+        os.kill(process.pid, signal.SIGCONT)
+        for _ in range(2):  # whatever was asked before the first of them is done by the second
+            assert ask_all([target], "count", {}, patience_s=30) == ({target: 0}, [])
+        assert names(folder) == [f"{process.pid}.process"]
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_what_was_taken_already_may_still_be_done_and_leaves_no_answer_behind(folder: Path) -> None:
+    begun: list[Callable[[], None]] = []
+    desk = Desk("shop", begun.append)
+    desk.poll()
+    (target,) = targets(service="shop")
+    found = ask_all([target], "add", {"numbers": [1]}, patience_s=0.3, waiting=lambda _left, _waited_s: desk.poll())
+    assert found == (
+        {},
+        [f"process {target.pid} does not answer in time; it has begun with the request and may still do it"],
+    )
+    begun[0]()
+    assert names(folder) == [f"{target.pid}.process"]
+    desk.close()
+
+
+def test_an_answer_that_comes_while_its_asker_gives_up_is_an_answer_or_goes(desk: Desk, folder: Path) -> None:
+    (target,) = targets(service="shop")
+    name = ask(target, "add", {"numbers": [4]})
+    answered_path = folder / f"{target.pid}.{name}.answered"
+    desk.poll()
+    deadline_s = time.monotonic() + 10
+    while not answered_path.exists():
+        assert time.monotonic() < deadline_s
+    assert not desk_module.withdraw(target, name)
+    assert names(folder) == [f"{target.pid}.process"]
+
+
+def test_whoever_is_interrupted_while_it_waits_takes_its_requests_back(desk: Desk, folder: Path) -> None:
+    def interrupted(_left: int, _waited_s: float) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ask_all(targets(service="shop"), "add", {"numbers": [4]}, patience_s=5, waiting=interrupted)
+    assert names(folder) == [f"{os.getpid()}.process"]
+    assert desk.service == "shop"
+
+
+def test_a_request_whose_time_is_over_is_dropped(folder: Path) -> None:
+    begun: list[Callable[[], None]] = []
+    desk = Desk("shop", begun.append)
+    desk.poll()
+    (target,) = targets(service="shop")
+    ask(target, "add", {"numbers": [4]}, until_s=time.time() - 1)
+    desk.poll()
+    assert not begun
+    ask(target, "add", {"numbers": [4]}, until_s=time.time() + 60)
+    desk.poll()
+    assert len(begun) == 1
+    assert names(folder) == [f"{target.pid}.process"]
+
+
+def test_a_request_that_is_taken_back_while_it_is_read_is_not_done(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[Callable[[], None]] = []
+    desk = Desk("shop", begun.append)
+    desk.poll()
+    (target,) = targets(service="shop")
+    name = ask(target, "add", {"numbers": [4]})
+
+    def read(path: str) -> Any:
+        with open(path, encoding="utf-8") as file:  # noqa: PTH123
+            request = json.load(file)
+        assert desk_module.withdraw(target, name)
+        return request
+
+    monkeypatch.setattr(desk_module, "_read", read)
+    desk.poll()
+    assert not begun
+    assert names(folder) == [f"{target.pid}.process"]
 
 
 def test_what_it_cannot_answer_is_said_with_what_it_can(desk: Desk, answers: dict[str, Any]) -> None:

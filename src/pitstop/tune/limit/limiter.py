@@ -7,7 +7,9 @@ without first. Nothing queues: a refused client is told when to come back, which
 
 from __future__ import annotations
 
+import os
 import threading
+import weakref
 from enum import IntEnum
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Final
@@ -34,13 +36,15 @@ SHARES: Final = {Priority.CRITICAL: 1.1, Priority.HIGH: 1.0, Priority.NORMAL: 0.
 """Of the limit. Above 1 for what may never be refused for the sake of another: health checks, and few of them."""
 RETRY_AFTER_S: Final = 1  # a window: the limit is another by then
 _NAMES: Final = tuple(each.name.lower() for each in Priority)
+_limiters: weakref.WeakSet[Limiter] = weakref.WeakSet()
 
 
 class Limiter:
     """``began = limiter.enter(priority)`` … ``limiter.leave(began)``; 0 from `enter` means: refuse.
 
     For any number of threads and tasks: about 0.5 µs for both. `gate` lowers the shares from outside, as memory
-    pressure does: from that priority on nobody is let in. `clock_ns` never steps.
+    pressure does: from that priority on nobody is let in. `clock_ns` never steps. The child of a fork begins empty,
+    with the limit that the parent has found.
     """
 
     def __init__(
@@ -65,9 +69,11 @@ class Limiter:
         self._clock_ns = clock_ns
         self._window_ns = window_ns
         self._lock = threading.Lock()
+        self._since_ns = 0
         self._room = self._rooms()
         self._window_most = self._sum_ns = self._samples = 0
         self._end_ns = clock_ns() + window_ns
+        _limiters.add(self)
         add_reporter(self.reports)
 
     def close(self) -> None:
@@ -91,6 +97,8 @@ class Limiter:
         now_ns = self._clock_ns()
         took_ns = now_ns - began_ns
         with self._lock:
+            if began_ns < self._since_ns:
+                return  # it was let in before the fork, and is the parent's to count
             self.in_flight -= 1
             if counts and took_ns >= LEAST_NS:
                 self._sum_ns += took_ns
@@ -103,6 +111,16 @@ class Limiter:
         with self._lock:
             self.gate, self._gated = gate, why
             self._room = self._rooms()
+
+    def reset_after_fork(self) -> None:
+        """Who is inside is in the parent, and so is whoever holds the lock."""
+        self._lock = threading.Lock()
+        self._since_ns = now_ns = self._clock_ns()
+        self.in_flight = self.most = 0
+        self.refused = dict.fromkeys(Priority, 0)
+        self._room = self._rooms()  # the parent may have been about to
+        self._window_most = self._sum_ns = self._samples = 0
+        self._end_ns = now_ns + self._window_ns
 
     def reports(self) -> Iterable[Report]:
         """How it stands."""
@@ -133,3 +151,12 @@ class Limiter:
         self._room = self._rooms()
         self._sum_ns = self._samples = 0
         self._window_most = self.in_flight
+
+
+def _after_fork() -> None:
+    for each in list(_limiters):
+        each.reset_after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -16,16 +16,22 @@ BODY: Final = b"The service is busy. Try again in a moment.\n"
 def by_path(priorities: Mapping[str, Priority] | None = None) -> Callable[[str], Priority]:
     """By the longest prefix that fits; health checks are critical, the rest normal.
 
+    A prefix is a path and all below it: ``/live`` has ``/live/db``, and not ``/livestream``. One that ends with a slash
+    has only what is below, so that ``/`` has everything.
+
     A client's own word, as RFC 9218's Priority header, is not asked: it would be critical always.
     """
     known = dict.fromkeys(HEALTH, Priority.CRITICAL) | dict(priorities or {})
-    ordered = sorted(known.items(), key=lambda one: -len(one[0]))
-    prefixes = tuple(prefix for prefix, _ in ordered)
+    prefixes = tuple(sorted(known, key=len, reverse=True))
+    ordered = [(each, each if each.endswith("/") else f"{each}/", known[each]) for each in prefixes]
 
     def priority_of(path: str) -> Priority:
         if not path.startswith(prefixes):
             return Priority.NORMAL
-        return next(priority for prefix, priority in ordered if path.startswith(prefix))
+        for prefix, below, priority in ordered:
+            if path == prefix or path.startswith(below):
+                return priority
+        return Priority.NORMAL
 
     return priority_of
 

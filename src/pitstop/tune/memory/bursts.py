@@ -5,6 +5,7 @@ While it runs every allocation of Python costs 2 to 10 times as much, so it is n
 
 from __future__ import annotations
 
+import os
 import time
 import tracemalloc
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 SECONDS: Final = 10.0
 LONGEST_S: Final = 120.0
 MOST_LINES: Final = 20
+_running: list[float] = []  # the seconds of the burst that is on, which has started the tracing
 _NOT_THE_HOSTS: Final = (tracemalloc.__file__, f"{__file__.rpartition('tune')[0]}*", "<frozen importlib._bootstrap*>")
 
 
@@ -47,14 +49,16 @@ def grown_by_line(seconds: float = SECONDS, *, wait: Callable[[float], Any] = ti
         raise SettingError(f"seconds = {seconds} has to be above 0 and at most {LONGEST_S:.0f}")
     if tracemalloc.is_tracing():
         raise PitstopError("tracemalloc is on already, in this process; ask again when whoever started it is done")
-    tracemalloc.start(1)
+    _running.append(seconds)
     try:
+        tracemalloc.start(1)
         wait(seconds / 2)
         first = _sizes()
         wait(seconds / 2)
         second = _sizes()
     finally:
         tracemalloc.stop()
+        _running.clear()
     lines = []
     for line, (nbytes, count) in second.items():
         before = first.get(line, (0, 0))[0]
@@ -73,3 +77,14 @@ def _sizes() -> dict[str, tuple[int, int]]:
         f"{statistic.traceback[0].filename}:{statistic.traceback[0].lineno}": (statistic.size, statistic.count)
         for statistic in snapshot.statistics("lineno")
     }
+
+
+def _after_fork() -> None:
+    """Whoever would have ended the tracing is in the parent."""
+    if _running:
+        _running.clear()
+        tracemalloc.stop()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

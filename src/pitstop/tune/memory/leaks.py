@@ -8,8 +8,10 @@ grows, as a report of kind ``leak`` and an event. Each look waits until the time
 from __future__ import annotations
 
 import gc
+import os
 import threading
 import time
+import weakref
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pitstop.model.tuned import LEAK_REPORT, LeakBody
@@ -29,6 +31,7 @@ LOOK_SLOTS: Final = 10  # between looks; three or more of them have to agree
 MOST_LOOKS: Final = 8
 FORGET_SLOTS: Final = 15  # without growth, and a finding is over
 AGAIN_S: Final = 3600.0  # the same is told again after this time
+_watches: weakref.WeakSet[LeakWatch] = weakref.WeakSet()
 
 
 class Finding(NamedTuple):
@@ -79,6 +82,7 @@ class LeakWatch:
         self._floor_s = float("-inf")
         self._reading = threading.Lock()
         self._rounds = Rounds(every_s, self.tick)
+        _watches.add(self)
 
     def start(self) -> None:
         """Watch from now on, in a thread, across forks. Nothing where the system does not tell (no ``/proc``)."""
@@ -103,6 +107,10 @@ class LeakWatch:
                 self._judge()
         finally:
             self.cpu_s += time.thread_time() - began_s
+
+    def reset_after_fork(self) -> None:
+        """A reading that was going on is the parent's."""
+        self._reading = threading.Lock()
 
     def reports(self) -> Iterable[Report]:
         """What leaks, for the store."""
@@ -164,3 +172,12 @@ class LeakWatch:
             self._told[growth.what] = now_s
             at = f" at {growth.line}" if growth.line else ""
             tell("leak", f"{growth.what}{at} grows by {bytes_per_min / 1e6:.3g} MB a minute: {growth.why}")
+
+
+def _after_fork() -> None:
+    for each in list(_watches):
+        each.reset_after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

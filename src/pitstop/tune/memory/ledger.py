@@ -9,9 +9,11 @@ the function that has kept most are looked at in the same way. A profiler or deb
 from __future__ import annotations
 
 import gc
+import os
 import sys
 import threading
 import time
+import weakref
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ _BOOKS: Final = (
     "arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost",
 )  # fmt: skip
 
+_reaching: weakref.WeakSet[_Reach] = weakref.WeakSet()
 _NOBODY: Final = (0, 0, None, 0)
 _SKIPPED: Final = (f"{__file__.rpartition('tune')[0]}", "<")  # ourselves, and what has no file to look into
 
@@ -164,6 +167,7 @@ class _Reach:
     def __enter__(self) -> None:
         if self._before is not None:
             return
+        _reaching.add(self)
         self._begin(self._hook)
         if self._all is not None:
             self._all(self._hook)
@@ -178,10 +182,28 @@ class _Reach:
     def __exit__(self, *_exc: object) -> None:
         if self._before is not None:
             return
+        _reaching.discard(self)
         self._begin(None)
         if self._all is not None:
             self._all(None)
             return
-        gc.callbacks.remove(self._collected)
+        if self._collected in gc.callbacks:
+            gc.callbacks.remove(self._collected)
         if gc.get_threshold() == self._eager:
             gc.set_threshold(*self._threshold)
+
+    def reset_after_fork(self) -> None:
+        """Whoever would have ended it is in the parent; of the threads that have the hook this one is left."""
+        self._ledger.done = True
+        self.__exit__()
+        if self._get() == self._hook:
+            self._set(None)
+
+
+def _after_fork() -> None:
+    for each in list(_reaching):
+        each.reset_after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

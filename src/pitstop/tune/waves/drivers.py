@@ -31,6 +31,7 @@ class InThread:
         self._box: queue.SimpleQueue[Call | None] = queue.SimpleQueue()  # inline calls; None: look again
         self._asked = threading.get_ident()
         self._started: list[Call] = []
+        self._abandoned: list[Call] = []
         self._wait_s: float | None = None
         self._fault: BaseException | None = None
 
@@ -43,6 +44,9 @@ class InThread:
         except BaseException:
             with self._lock:
                 run.stop()
+                abandoned, self._abandoned = self._abandoned, []
+            for call in abandoned:
+                self._threads.abandon(call)
             raise
 
     def let_go(self) -> None:
@@ -71,6 +75,10 @@ class InThread:
         else:
             self._started.append(call)
 
+    def abandon(self, call: Call) -> None:
+        """The threads are told when the step has been taken."""
+        self._abandoned.append(call)
+
     def ended(self, ended: Ended) -> Call | None:
         """From any thread; what that one does next."""
         return self._step(ended)
@@ -87,8 +95,11 @@ class InThread:
             except BaseException as fault:  # noqa: BLE001  raised where the run was asked for
                 self._fault, wait_s = fault, None
             started, self._started = self._started, []
+            abandoned, self._abandoned = self._abandoned, []
             look = run.finished or self._fault is not None
         mine = None if asks or not started else started.pop(0)
+        for call in abandoned:
+            self._threads.abandon(call)
         for call in started:
             self._threads.submit(call)
         if not asks and (look or (wait_s is not None and (before_s is None or wait_s < before_s))):
@@ -125,6 +136,10 @@ class OnLoop:
             self._inline.append(call)
         else:
             self._threads.submit(call)
+
+    def abandon(self, call: Call) -> None:
+        """Its thread is told at once."""
+        self._threads.abandon(call)
 
     def ended(self, ended: Ended) -> None:
         """From any thread. What ends when the loop is closed has been given up long ago."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from contextvars import Context
 
+    from pitstop.model.errors import TaskError
     from pitstop.record.operation import Operation
     from pitstop.tune.waves.graph import Graph
     from pitstop.tune.waves.recording import Recording
@@ -32,7 +33,8 @@ class Call:
     """An attempt of a plain function, to be called once, in any thread."""
 
     __slots__ = (
-        "_op", "asked_ns", "attempt", "begun", "context", "dropped", "function", "kwargs", "place", "post", "start_ns",
+        "_op", "_refused", "asked_ns", "attempt", "begun", "context", "dropped", "function", "kwargs", "place", "post",
+        "start_ns",
     )  # fmt: skip
 
     def __init__(
@@ -53,6 +55,7 @@ class Call:
         self.context = context
         self.post = post
         self.begun = self.dropped = False
+        self._refused: TaskError | None = None
         self.asked_ns = perf_counter_ns()
         self.start_ns = 0
 
@@ -67,12 +70,18 @@ class Call:
         if self._op is not None:
             self._op.start_ns = self._op.start_ns or start_ns
         try:
+            if self._refused is not None:
+                raise self._refused  # noqa: TRY301  the same end as any other
             value = self.context.run(self.function, **self.kwargs)
         except BaseException as raised:  # noqa: BLE001  it is the task's, and handed on
             error = raised
         if self._given_up() and hasattr(value, "close") and hasattr(value, "__await__"):
             value.close()  # a coroutine that nobody is going to wait for
         return self.post(Ended(self.place, self.attempt, value, error, start_ns, perf_counter_ns()))
+
+    def refuse(self, error: TaskError) -> None:
+        """There is no thread for it: it fails with that when it is called."""
+        self._refused = error
 
     def _given_up(self) -> bool:
         """Whether another thread has said so meanwhile."""
@@ -91,6 +100,9 @@ class Driver(Protocol):
 
     def start(self, call: Call, *, inline: bool) -> None:
         """Let `call` begin: in a thread, or here, when the step has been taken."""
+
+    def abandon(self, call: Call) -> None:
+        """Nobody waits for `call` any more, which may be running: let its thread count no longer."""
 
     def ended(self, ended: Ended) -> Call | None:
         """Something has ended, in any thread; what that one is to call next."""
@@ -234,6 +246,8 @@ class Run:
         if call is not None:
             call.dropped = True
             begun = call.begun
+            if begun:
+                self._driver.abandon(call)
         ended = self.schedule.ending(place)
         self._recording.end(
             self._operations.get(place), now_ns, None, f"{ended}, its thread goes on" if begun else ended

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import heapq
+import os
 import random
+import signal
 import threading
 from collections import Counter
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -16,7 +19,11 @@ from pitstop.model.tuned import LIMITER_REPORT
 from pitstop.tune.limit.gradient2 import Gradient2
 from pitstop.tune.limit.limiter import Limiter, Priority
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 S = 1_000_000_000
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 
 
 class Server:
@@ -183,3 +190,44 @@ def test_one_is_let_in_even_if_the_share_is_none_of_it() -> None:
 def test_a_negative_share_is_refused() -> None:
     with pytest.raises(SettingError, match="-1"):
         Limiter("test", shares={Priority.LOW: -1})
+
+
+def in_child(wanted: Callable[[], bool]) -> bool:
+    """Whether it is so in the child of a fork; one that hangs is ended and says no."""
+    pid = os.fork()
+    if not pid:
+        signal.alarm(10)
+        done = 1
+        try:
+            done = 0 if wanted() else 1
+        finally:
+            os._exit(done)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+@needs_fork
+def test_a_fork_while_somebody_is_let_in_does_not_hang_the_child() -> None:
+    limiter = Limiter("test")
+    with limiter._lock:  # as another thread has it
+        assert in_child(lambda: bool(limiter.enter()))
+    limiter.close()
+
+
+@needs_fork
+def test_the_child_of_a_fork_begins_empty_and_what_the_parent_let_in_does_not_leave_there() -> None:
+    limiter = Limiter("test", limit=Gradient2(initial=2, least=1))
+    began_ns = limiter.enter(Priority.HIGH)
+    assert limiter.enter(Priority.HIGH)
+    assert not limiter.enter(Priority.HIGH)
+
+    def empty() -> bool:
+        free = limiter.in_flight == 0 and not limiter.refused[Priority.HIGH]
+        limiter.leave(began_ns)  # as a request does that forks
+        own_ns = limiter.enter(Priority.HIGH)
+        held = limiter.in_flight == 1
+        limiter.leave(own_ns)
+        return free and held and limiter.in_flight == 0
+
+    assert in_child(empty)
+    assert limiter.in_flight == 2
+    limiter.close()

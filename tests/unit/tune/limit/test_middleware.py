@@ -129,6 +129,35 @@ def test_the_longest_prefix_tells_the_priority() -> None:
     assert {path: priority_of(path) for path in wanted} == wanted
 
 
+def test_a_prefix_is_a_path_and_what_is_below_it_not_the_beginning_of_a_word() -> None:
+    priority_of = by_path({"/api": Priority.LOW, "/files/": Priority.HIGH, "/": Priority.NORMAL, "/v1": Priority.HIGH})
+    wanted = {
+        "/live": Priority.CRITICAL,
+        "/live/": Priority.CRITICAL,
+        "/health/db": Priority.CRITICAL,
+        "/livestream": Priority.NORMAL,
+        "/readyroom": Priority.NORMAL,
+        "/pingpong": Priority.NORMAL,
+        "/healthcare/report": Priority.NORMAL,
+        "/health.json": Priority.NORMAL,
+        "/api": Priority.LOW,
+        "/api/orders": Priority.LOW,
+        "/apiary": Priority.NORMAL,
+        "/files/1": Priority.HIGH,
+        "/files": Priority.NORMAL,
+        "/v1": Priority.HIGH,
+        "/v10": Priority.NORMAL,
+    }
+    assert {path: priority_of(path) for path in wanted} == wanted
+
+
+def test_health_checks_may_be_given_another_priority_and_every_path_one() -> None:
+    priority_of = by_path({"/health": Priority.LOW, "/": Priority.HIGH, "": Priority.LOW})
+    wanted = {"/health": Priority.LOW, "/health/db": Priority.LOW, "/healthz": Priority.CRITICAL, "/x": Priority.HIGH}
+    assert {path: priority_of(path) for path in wanted} == wanted
+    assert by_path({"": Priority.LOW})("/x") is Priority.LOW
+
+
 class Started:
     def __init__(self) -> None:
         self.status = ""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import signal
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -165,3 +167,18 @@ def test_rounds_go_on_when_one_fails_and_say_so_once(caplog: pytest.LogCaptureFi
         rounds.stop()
     assert len(caplog.records) == 1
     assert count[0] >= 4
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_fork_during_a_reading_does_not_hang_the_child() -> None:
+    watch = LeakWatch()
+    with watch._reading:  # as another thread has it
+        pid = os.fork()
+        if not pid:
+            signal.alarm(10)
+            try:
+                watch.tick()
+                os._exit(0)
+            finally:
+                os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
