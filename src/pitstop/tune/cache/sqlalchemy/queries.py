@@ -58,15 +58,26 @@ def cached(statement: Any, ttl_s: float | None = None) -> Any:
 
 
 class _Transaction:
-    """What a connection has done since its transaction began; `peculiar` lasts as long as the connection."""
+    """What a connection has done since its transaction began.
 
-    __slots__ = ("epoch", "peculiar", "statements", "written")
+    `peculiar` lasts as long as the connection, and so does `past` of a session.
+    """
+
+    __slots__ = ("epoch", "past", "peculiar", "statements", "written")
 
     def __init__(self) -> None:
         self.peculiar = False
         self.written: set[str] = set()
         self.statements = 0
         self.epoch = 0
+        self.past = ""
+
+    def ended(self, epoch: int) -> None:
+        """And another one begins at this version of the cache."""
+        self.epoch = epoch
+        self.statements = 0
+        if self.past == "transaction":
+            self.past = ""
 
 
 class QueryCache:
@@ -129,22 +140,19 @@ class QueryCache:
     def _begun(self, connection: Any) -> None:
         state = _state_of(connection)
         state.written.clear()
-        state.statements = 0
-        state.epoch = self.cache.core.versions.epoch
+        state.ended(self.cache.core.versions.epoch)
 
     def _committed(self, connection: Any) -> None:
         state = _state_of(connection)
         if state.written:
             written, state.written = state.written, set()
             self._void(written)
-        state.epoch = self.cache.core.versions.epoch
-        state.statements = 0
+        state.ended(self.cache.core.versions.epoch)
 
     def _rolled_back(self, connection: Any) -> None:
         state = _state_of(connection)
         state.written.clear()
-        state.epoch = self.cache.core.versions.epoch
-        state.statements = 0
+        state.ended(self.cache.core.versions.epoch)
 
     def _wrote(self, context: Any, statement: Statement) -> None:
         state = _state_of(context.root_connection)
@@ -271,6 +279,8 @@ class QueryCache:
                     slot.end()
             state.statements += 1
             statement = understand(text, self._dialect, self._pure)
+            if statement.past and state.past != "session":
+                state.past = statement.past
             if statement.writes or statement.unsure or statement.session:
                 self._wrote(context, statement)
         except Exception:  # noqa: BLE001  the host goes on
@@ -303,14 +313,12 @@ class QueryCache:
     def _sees_the_past(self, context: Any) -> bool:
         """Whether the transaction still sees what was there when it began, and not what was committed since."""
         connection = context.root_connection
-        if not _state_of(connection).statements:
+        state = _state_of(connection)
+        if not state.statements:
             return False  # it begins with this statement
         if self._dialect == "sqlite":  # as long as the driver has not begun one, every statement sees the newest
             return bool(getattr(connection.connection.driver_connection, "in_transaction", True))
-        level = connection.get_execution_options().get("isolation_level")
-        if level is None:
-            level = "READ COMMITTED" if self._dialect == "postgresql" else "REPEATABLE READ"
-        return level not in {"READ COMMITTED", "READ UNCOMMITTED", "AUTOCOMMIT"}
+        return bool(state.past) or _level(context) not in {"READ COMMITTED", "READ UNCOMMITTED", "AUTOCOMMIT"}
 
     def _failed(self, failure: Any) -> None:
         pending = self._pending.pop(failure.execution_context, None) if failure.execution_context is not None else None
@@ -353,11 +361,18 @@ def _followed(original: Callable[..., Any], then: Callable[[Any], None]) -> Call
 
 def _commits_itself(context: Any) -> bool:
     """Whether every statement of the connection is a transaction of its own."""
-    connection = context.root_connection
-    level = connection.get_execution_options().get("isolation_level")
-    if level is None:
-        level = getattr(context.dialect, "_on_connect_isolation_level", None)
-    return bool(level == "AUTOCOMMIT")
+    return _level(context) == "AUTOCOMMIT"
+
+
+def _level(context: Any) -> str:
+    """The isolation level: the connection's, else the engine's, else the one that its server gave the first one."""
+    dialect = context.dialect
+    level = (
+        context.root_connection.get_execution_options().get("isolation_level")
+        or getattr(dialect, "_on_connect_isolation_level", None)
+        or getattr(dialect, "default_isolation_level", None)
+    )
+    return str(level).replace("_", " ").upper()
 
 
 def _column(column: Sequence[Any]) -> tuple[Any, ...]:
