@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import create_engine
+from sqlalchemy.exc import OperationalError
 
 from pitstop.model.errors import SettingError
+from pitstop.tune.database import create_engine as create_our_engine
+from pitstop.tune.database import statement_timeout
 from pitstop.tune.database.advice import Workload, advise
 from pitstop.tune.database.advice.apply import carry_out
 
@@ -147,6 +150,18 @@ def test_what_sqlite_does_not_know_here_is_planned_without(tmp_path: Path) -> No
 def test_a_database_that_takes_too_long_is_given_up(fresh_sqlite: Callable[..., Any]) -> None:
     with pytest.raises(SettingError, match="took more than"):
         advise(fresh_sqlite(SQLITE).engine, [BY_NAME], timeout_s=0.0)
+
+
+def test_statements_have_their_deadline_after_advice_was_asked_for(fresh_sqlite: Callable[..., Any]) -> None:
+    engine = create_our_engine(fresh_sqlite(SQLITE).url, pool_size=1, max_overflow=0)
+    assert advise(engine, [BY_NAME]).suggestions
+    with (
+        engine.connect() as connection,
+        statement_timeout(0.1),
+        pytest.raises(OperationalError, match="interrupted"),
+    ):
+        connection.exec_driver_sql("SELECT count(*) FROM (SELECT 1 FROM people a, people b LIMIT 100000000)").all()
+    engine.dispose()
 
 
 def test_other_databases_and_no_engines_are_refused() -> None:
