@@ -6,9 +6,10 @@ PostgreSQL builds it CONCURRENTLY, which may fail half way and leave an invalid 
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from hashlib import blake2b
+from time import sleep
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
@@ -19,12 +20,13 @@ from pitstop.tune.database.pool import is_pooled
 from pitstop.tune.database.statement import dialect_of, read_pattern
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from sqlalchemy import Connection, Engine
 
 MYSQLS = frozenset({"mysql", "mariadb"})  # SQLAlchemy has a name for each
 LOCK_TIMEOUT_S = 5.0  # a build that waits for longer holds up everybody who comes after it
+_LOOK_S = 0.2  # between two looks at whether another worker has built the index
 _KEYS = frozenset({"asc", "desc", "nulls", "first", "last"})
 
 
@@ -54,7 +56,8 @@ def ensure_index(
 
     A column may be followed by ``DESC``; `where` makes it partial (PostgreSQL, SQLite), `include` covering
     (PostgreSQL). Not for use within a transaction: it opens a connection of its own, in autocommit. Raises SettingError
-    for what is no name, for a table that is not there, and where the database refuses.
+    for what is no name, for a table that is not there, and where the database refuses. Of workers that ask for it at
+    once, one builds it and the others wait.
     """
     must_be_sync(engine)
     if not columns:
@@ -68,10 +71,15 @@ def ensure_index(
     condition = "" if where is None else f" WHERE {_checked(engine, where)}"
     index = name or _name(table, columns, where, include)
     quoted(dialect, index)
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+    with (
+        engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection,
+        nullcontext() if dry_run else _alone(connection, table, index),
+    ):
         leftover, valid = _state(connection, table, index, keys, condition, unique=unique, include=include)
         if valid:
             return Ensured(valid, False, (), "", f"{valid} is there already")
+        if leftover and not _has_failed(connection, table, index):
+            return Ensured(index, False, (), "", f"{index} is being built by somebody else right now")
         schema = table.rpartition(".")[0]
         full = quoted(dialect, f"{schema}.{index}" if schema else index)
         concurrently = " CONCURRENTLY" if dialect.name == "postgresql" else ""
@@ -85,7 +93,7 @@ def ensure_index(
         commands = ((drop,) if leftover else ()) + (create,)
         why = "an earlier build had failed and left it invalid" if leftover else "no index had these columns"
         if not dry_run:
-            _run(connection, commands, drop)
+            _run(connection, commands, drop, lambda: _has_failed(connection, table, index))
         return Ensured(index, not dry_run, commands, drop, why)
 
 
@@ -159,7 +167,29 @@ def _state(
     return False, ""
 
 
-def _run(connection: Connection, commands: Sequence[str], drop: str) -> None:
+def _has_failed(connection: Connection, table: str, index: str) -> bool:
+    """Whether an invalid index was left by its build, of PostgreSQL.
+
+    It is looked at before and after asking what is being built, lest a build begins or ends between the two.
+    """
+    names = {"table": quoted(connection.dialect, table), "name": index}
+    invalid = (
+        "SELECT FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid{}"
+        " WHERE i.indrelid = to_regclass(:table) AND x.relname = :name AND NOT i.indisvalid"
+    )
+    progress = (  # who may not see what others do, sees that they do something
+        " JOIN pg_catalog.pg_stat_progress_create_index p"
+        " ON p.datname = current_database() AND coalesce(p.index_relid, x.oid) = x.oid"
+    )
+    is_invalid, is_building = (sa.text(f"SELECT EXISTS ({invalid.format(more)})") for more in ("", progress))
+    return (
+        bool(connection.execute(is_invalid, names).scalar())
+        and not connection.execute(is_building, names).scalar()
+        and bool(connection.execute(is_invalid, names).scalar())
+    )
+
+
+def _run(connection: Connection, commands: Sequence[str], drop: str, has_failed: Callable[[], bool]) -> None:
     """One by one; what a failed build leaves is taken away again."""
     is_postgresql = connection.dialect.name == "postgresql"
     with _patient(connection):
@@ -167,10 +197,37 @@ def _run(connection: Connection, commands: Sequence[str], drop: str) -> None:
             for command in commands:
                 connection.execute(verbatim(command))
         except sa.exc.DBAPIError as error:
+            is_left = False
             if is_postgresql:
-                connection.exec_driver_sql(drop.replace("CONCURRENTLY", "CONCURRENTLY IF EXISTS"))
+                with suppress(sa.exc.DBAPIError):  # what has refused the build may refuse this
+                    is_left = True
+                    if has_failed():
+                        connection.exec_driver_sql(drop.replace("CONCURRENTLY", "CONCURRENTLY IF EXISTS"))
+                    is_left = False
             said = str(error.orig).strip().splitlines()[0]
-            raise SettingError(f"the index was not made, and nothing of it is left: {said}") from error
+            left = "it is left invalid, and replaced the next time" if is_left else "nothing of it is left"
+            raise SettingError(f"the index was not made, and {left}: {said}") from error
+
+
+@contextmanager
+def _alone(connection: Connection, table: str, index: str) -> Iterator[None]:
+    """Of workers that want the same index at once, one builds it and the others find it.
+
+    It is asked for again and again: who waits within a statement holds up the build, which waits for all of them. A
+    pooler hands sessions around, so behind one nothing is locked.
+    """
+    if connection.dialect.name != "postgresql" or is_pooled(connection.engine):
+        yield
+        return
+    names = {"name": f"pitstop index {table} {index}"}
+    key = "hashtextextended(:name, 4711)"
+    while not connection.execute(sa.text(f"SELECT pg_try_advisory_lock({key})"), names).scalar():
+        sleep(_LOOK_S)
+    try:
+        yield
+    finally:
+        with suppress(sa.exc.DBAPIError):  # it ends with its session
+            connection.execute(sa.text(f"SELECT pg_advisory_unlock({key})"), names)
 
 
 @contextmanager

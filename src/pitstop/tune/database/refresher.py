@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pitstop.model.errors import SettingError
 from pitstop.record.operation import set_current
 from pitstop.rollup.native import allocate_lock, start_thread
-from pitstop.tune.database.views import refresh_view, view_age_s
+from pitstop.tune.database.views import refresh_view, view_ages_s
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pitstop.tune.database.views import View
 
 LONGEST_RETRY_S = 600.0
+_LOOK_S = 0.1  # between two looks, at least, at whether another worker has come to its end
 
 
 class Refresher:
@@ -47,7 +48,7 @@ class Refresher:
         self.least_s = least_s
         self._now = now
         self._stopped = False
-        self._is_old = False
+        self._woken: tuple[float] | None = None  # when last, until the view is known to have been filled since
         self._failures = 0
         self._last_s: float | None = None
         self._bell: Lock = allocate_lock()
@@ -59,7 +60,7 @@ class Refresher:
 
     def wake(self, *_: object) -> None:
         """What the view shows has changed. Never waits."""
-        self._is_old = True
+        self._woken = (self._now(),)
         self._ring()
 
     def stop(self) -> None:
@@ -80,16 +81,39 @@ class Refresher:
         """Refresh if it is time; seconds until it is worth looking again."""
         now_s = self._now()
         since_s = now_s - self._last_s if self._last_s is not None else None
-        if self._is_old and since_s is not None and since_s < self.least_s:
+        woken = self._woken
+        if woken is not None and since_s is not None and since_s < self.least_s:
             return self.least_s - since_s
         try:
-            was_old, self._is_old = self._is_old, False
-            refresh_view(self._engine, self.view, older_than_s=self.least_s if was_old else self.every_s)
-            self._last_s, self._failures = now_s, 0
-            age_s = view_age_s(self._engine, self.view.name) or 0.0
+            if woken is not None and self._has_seen(woken, now_s):
+                woken = None
+            done = refresh_view(
+                self._engine, self.view, older_than_s=self.every_s if woken is None else self.least_s
+            ).done
+            if done:
+                self._forget(woken)
+            age_s = view_ages_s(self._engine, self.view.name)[0] or 0.0
+            self._last_s, self._failures = self._now(), 0
         except Exception as error:  # noqa: BLE001  the next one may do
             self._failures += 1
-            self._last_s = now_s
+            self._last_s = self._now()
             logging.getLogger("pitstop").warning("pitstop: %s; it is tried again", error)
             return min(max(self.least_s, 1.0) * 2.0**self._failures, LONGEST_RETRY_S)
+        if woken is not None and not done:  # it is too young, or another worker is at it, and may have begun too early
+            wait_s = self.least_s - age_s if age_s < self.least_s else self.least_s
+            self._last_s -= self.least_s - wait_s
+            return max(wait_s, _LOOK_S)
         return max(self.every_s - age_s, self.least_s, 0.01)
+
+    def _has_seen(self, woken: tuple[float], now_s: float) -> bool:
+        """Whether a worker has begun to fill the view since we were woken."""
+        began_s_ago = view_ages_s(self._engine, self.view.name)[1]
+        if began_s_ago is None or began_s_ago >= now_s - woken[0]:
+            return False
+        self._forget(woken)
+        return True
+
+    def _forget(self, woken: tuple[float] | None) -> None:
+        """Unless it has been woken again meanwhile."""
+        if self._woken is woken:
+            self._woken = None

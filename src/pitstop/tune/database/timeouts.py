@@ -9,6 +9,7 @@ their session's variable; SQLite has none and is asked every 10,000 instructions
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,7 @@ DEFAULT_S = 30.0
 LONGEST_S = 86_400.0
 
 _BLOCK: ContextVar[float | None] = ContextVar("pitstop_statement_timeout", default=None)
+_ENDS = re.compile(r"\s*(?:SAVEPOINT|RELEASE|COMMIT|END|(ROLLBACK|ABORT))\b", re.IGNORECASE)
 _SESSION, _LOCAL, _ROOT = (f"pitstop_timeout_{what}" for what in ("session", "local", "root"))  # in a connection's info
 
 
@@ -103,6 +105,11 @@ class Timeouts:
             if clock is not None:
                 clock.start(self.wanted_s(), context)
             return
+        ends = _ENDS.match(context.statement or "")
+        if ends is not None:  # may be what ends an aborted transaction, in which nothing can be set
+            if ends[1] and _LOCAL in connection.info:
+                connection.info[_LOCAL] = (_nothing, None)  # undone, or not: by when it was set
+            return
         wanted_s = self.wanted_s()
         if wanted_s != self._holding_s(connection):
             self._quiet = False
@@ -111,7 +118,8 @@ class Timeouts:
     def _holding_s(self, connection: Connection) -> float | None:
         """What holds now: SET LOCAL until its transaction or savepoint ends, and then what the session has.
 
-        -1 within another transaction than the one where it was set: it may have been rolled back with a savepoint.
+        -1 within another transaction than the one where it was set, and after a rollback to a savepoint: that may have
+        undone it.
         """
         info = connection.info
         local = info.get(_LOCAL)

@@ -118,16 +118,21 @@ def refresh_view(engine: Engine, view: View, *, older_than_s: float = 0.0) -> Re
 
 def view_age_s(engine: Engine, name: str) -> float | None:
     """Seconds since the view was last filled by us; None where that is not known. Raises SettingError without one."""
+    return view_ages_s(engine, name)[0]
+
+
+def view_ages_s(engine: Engine, name: str) -> tuple[float | None, float | None]:
+    """`view_age_s`, and seconds since that filling began: what was committed before that is in the view."""
     with engine.connect() as connection:
         state = _state(connection, _name(engine, name))
     if state is None:
         raise SettingError(f"there is no materialized view '{name}'; make it by ensure_view")
     note, is_filled, now = state
     if not is_filled or "refreshed_at" not in note:
-        return None
+        return None, None
     age_s = max(now - note["refreshed_at"], 0.0)
     gauge(f"database.view.age_s {name}", age_s)
-    return float(age_s)
+    return float(age_s), float(now - note["began_at"]) if "began_at" in note else None
 
 
 def _name(engine: Engine, name: str) -> str:
@@ -154,6 +159,9 @@ def _state(connection: Connection, name: str) -> tuple[dict[str, Any], bool, flo
 
 
 def _note(connection: Connection, name: str, made_from: str, took_s: float) -> None:
-    now = connection.exec_driver_sql("SELECT extract(epoch FROM clock_timestamp())::float8").scalar_one()
-    note = json.dumps({_MARK: {"query": made_from, "refreshed_at": float(now), "took_s": round(took_s, 3)}})
+    ended, began = connection.exec_driver_sql(
+        "SELECT extract(epoch FROM clock_timestamp())::float8, extract(epoch FROM now())::float8"
+    ).one()
+    times = {"began_at": float(began), "refreshed_at": float(ended), "took_s": round(took_s, 3)}
+    note = json.dumps({_MARK: {"query": made_from} | times})
     connection.exec_driver_sql(f"COMMENT ON MATERIALIZED VIEW {name} IS '{note}'")  # hex digits and numbers

@@ -104,6 +104,36 @@ def test_a_blocks_deadline_ends_with_its_transaction_and_survives_a_savepoint(po
             assert timeout_of(connection) == "30s"
 
 
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_a_savepoint_whose_statement_failed_in_a_block_is_rolled_back_and_the_error_is_the_hosts(postgres, driver):
+    def work(connection):
+        with pytest.raises(sa.exc.ProgrammingError, match="nosuch"), connection.begin_nested(), statement_timeout(2):
+            connection.execute(sa.text("SELECT nosuch"))
+        found = [timeout_of(connection)]
+        with statement_timeout(2):
+            found.append(timeout_of(connection))
+            connection.exec_driver_sql("SAVEPOINT by_hand")
+        found.append(timeout_of(connection))
+        with statement_timeout(2):
+            with pytest.raises(sa.exc.ProgrammingError, match="nosuch"):
+                connection.execute(sa.text("SELECT nosuch"))
+            connection.exec_driver_sql("ROLLBACK TO SAVEPOINT by_hand")
+            found.append(timeout_of(connection))
+        connection.exec_driver_sql("RELEASE SAVEPOINT by_hand")
+        return [*found, timeout_of(connection)]
+
+    assert run(postgres.url(driver), work) == ["30s", "2s", "30s", "2s", "30s"]
+
+
+def test_what_holds_after_a_savepoint_is_rolled_back_is_set_anew(postgres_url, made):
+    with made(postgres_url).begin() as connection:
+        connection.exec_driver_sql("SAVEPOINT by_hand")
+        with statement_timeout(2):
+            assert timeout_of(connection) == "2s"
+            connection.exec_driver_sql("ROLLBACK TO SAVEPOINT by_hand")
+            assert timeout_of(connection) == "2s"
+
+
 def test_an_engine_without_deadline_and_one_in_autocommit(postgres_url, made):
     with made(postgres_url, statement_timeout_s=None).connect() as connection:
         assert timeout_of(connection) == "0"

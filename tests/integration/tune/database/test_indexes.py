@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import sqlalchemy as sa
 
@@ -119,6 +122,71 @@ def test_an_invalid_index_that_a_build_left_is_replaced(postgres_url):
     with engine.begin() as connection:
         connection.exec_driver_sql("DROP TABLE things")
     engine.dispose()
+
+
+@pytest.fixture
+def plain(postgres_url):
+    """An engine and an empty table in PostgreSQL."""
+    engine = create_engine(postgres_url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DROP TABLE IF EXISTS things")
+        connection.exec_driver_sql("CREATE TABLE things (id integer PRIMARY KEY, a integer)")
+    yield engine
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DROP TABLE things")
+    engine.dispose()
+
+
+def wait_until_invalid(engine):
+    """Until a build has begun that waits for a writer."""
+    deadline_s = time.monotonic() + 30
+    begun = "SELECT count(*) FROM pg_index WHERE indexrelid = to_regclass('things_a_idx') AND NOT indisvalid"
+    while True:
+        with engine.begin() as connection:
+            if connection.exec_driver_sql(begun).scalar():
+                return
+        assert time.monotonic() < deadline_s
+        time.sleep(0.01)
+
+
+def test_workers_that_want_the_same_index_at_once_make_it_once(plain):
+    with ThreadPoolExecutor(4) as workers, plain.connect() as writer:
+        writer.exec_driver_sql("INSERT INTO things VALUES (1, 5)")
+        asked = [workers.submit(ensure_index, plain, "things", ["a"]) for _ in range(4)]
+        wait_until_invalid(plain)
+        writer.commit()
+        found = [each.result(30) for each in asked]
+    assert sorted(each.done for each in found) == [False, False, False, True]
+    assert {each.name for each in found} == {"things_a_idx"}
+    assert indexes_of(plain) == {"things_a_idx": ["a"]}
+    with plain.connect() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'").scalar() == 0
+
+
+def test_an_index_that_somebody_else_builds_is_left_to_them(plain):
+    def build() -> None:
+        with plain.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.exec_driver_sql("CREATE INDEX CONCURRENTLY things_a_idx ON things (a)")
+
+    with ThreadPoolExecutor(1) as workers, plain.connect() as writer:
+        writer.exec_driver_sql("INSERT INTO things VALUES (1, 5)")
+        built = workers.submit(build)
+        wait_until_invalid(plain)
+        found = ensure_index(plain, "things", ["a"])
+        writer.commit()
+        built.result(30)
+    assert (found.done, found.sql) == (False, ())
+    assert "being built" in found.why
+    assert indexes_of(plain) == {"things_a_idx": ["a"]}
+
+
+def test_where_what_a_failed_build_left_cannot_be_dropped_the_build_is_what_is_told(plain, monkeypatch):
+    monkeypatch.setattr("pitstop.tune.database.indexes.LOCK_TIMEOUT_S", 0.2)
+    with plain.connect() as writer:
+        writer.exec_driver_sql("INSERT INTO things VALUES (1, 5)")
+        with pytest.raises(SettingError, match=r"was not made, and it is left invalid.*lock timeout"):
+            ensure_index(plain, "things", ["a"])
+    assert ensure_index(plain, "things", ["a"]).done
 
 
 def test_behind_a_pooler_indexes_are_made_without_a_setting_left(postgres, pgbouncer, postgres_url):

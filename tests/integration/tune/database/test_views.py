@@ -140,6 +140,76 @@ def test_a_refresher_works_on_its_schedule_and_soon_after_it_was_woken(engine):
             connection.exec_driver_sql("DELETE FROM orders WHERE id = -1")
 
 
+@pytest.fixture
+def changed(engine):
+    """Adds a row that the view has not seen yet when called; it is gone at the end."""
+    ensure_view(engine, TOTALS)
+
+    def change() -> None:
+        with engine.begin() as connection:
+            connection.exec_driver_sql("INSERT INTO orders VALUES (-1, 1, 1, 'lost')")
+
+    yield change
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM orders WHERE id = -1")
+
+
+def turn_until_seen(engine, refresher):
+    """As its thread does."""
+    deadline_s = time.monotonic() + 10
+    while rows(engine) != 3:
+        assert time.monotonic() < deadline_s, "the view stays as it was"
+        time.sleep(min(refresher.turn(), 1))
+
+
+def test_a_refresher_that_is_woken_while_it_refreshes_does_so_again(engine, changed, monkeypatch):
+    refresher = Refresher(engine, TOTALS, every_s=3600, least_s=0.2)
+
+    def refresh_meanwhile(engine, view, older_than_s):
+        result = refresh_view(engine, view, older_than_s=older_than_s)
+        if result.done and not rung:
+            rung.append(True)
+            changed()
+            refresher.wake()
+        return result
+
+    rung = []
+    monkeypatch.setattr("pitstop.tune.database.refresher.refresh_view", refresh_meanwhile)
+    refresher.wake()
+    turn_until_seen(engine, refresher)
+
+
+def test_a_refresher_that_is_woken_while_another_worker_refreshes_does_so_after_it(engine, changed):
+    refresher = Refresher(engine, TOTALS, every_s=3600, least_s=0.01)
+    changed()
+    with engine.begin() as other:
+        other.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtextextended('pitstop totals', 4711))")
+        refresher.wake()
+        assert refresher.turn() < 1
+    turn_until_seen(engine, refresher)
+
+
+def test_a_refresher_that_is_woken_and_fails_remembers_it(engine, changed, monkeypatch):
+    refresher = Refresher(engine, TOTALS, every_s=3600, least_s=0.0)
+    changed()
+    refresher.wake()
+    with monkeypatch.context() as patched:
+        patched.setattr(refresher, "view", View("nothing", "SELECT 1"))
+        assert refresher.turn() == 2
+    turn_until_seen(engine, refresher)
+
+
+def test_of_workers_that_are_woken_together_one_refreshes_once(engine, changed):
+    refreshers = [Refresher(engine, TOTALS, every_s=3600, least_s=0.01) for _ in range(3)]
+    changed()
+    for refresher in refreshers:
+        refresher.wake()
+    turn_until_seen(engine, refreshers[0])
+    before = view_age_s(engine, "totals")
+    assert all(refresher.turn() > 3000 for refresher in refreshers[1:])
+    assert view_age_s(engine, "totals") > before
+
+
 def test_a_refresher_that_fails_tries_again_later_each_time(engine):
     refresher = Refresher(engine, TOTALS, every_s=60, least_s=1)
     waits = [refresher.turn() for _ in range(12)]

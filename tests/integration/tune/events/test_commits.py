@@ -6,12 +6,26 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import Column, Integer, MetaData, String, Table, create_engine, delete, insert, select, text, update
+from sqlalchemy import (
+    Column,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    create_engine,
+    delete,
+    func,
+    insert,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from pitstop.tune.cache import Cache
 from pitstop.tune.cache.events import Bus, invalidate_on, publish_commits
+from pitstop.tune.cache.sqlalchemy import QueryCache, cached
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -113,6 +127,38 @@ def test_who_reads_after_the_event_reads_what_is_new(engine: Engine) -> None:
         with engine.begin() as connection:
             connection.execute(insert(orders).values(what="x"))
         assert count() == number
+
+
+def test_what_others_put_around_commits_later_stays_when_publishing_ends(engine: Engine) -> None:
+    bus, topics = Bus(), []
+    bus.subscribe("*", lambda event: topics.append(event.topic))
+    end = publish_commits(engine, bus)
+    cache = Cache()
+    QueryCache(cache, engine, orders.metadata)
+    count = cached(select(func.count()).select_from(orders))
+    with engine.connect() as connection:
+        assert connection.execute(count).scalar_one() == 0
+    end()
+    with engine.begin() as connection:
+        connection.execute(insert(orders).values(what="a"))
+    with engine.connect() as connection:
+        assert connection.execute(count).scalar_one() == 1
+    assert topics == []
+
+
+def test_a_commit_that_cannot_be_published_has_succeeded(engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(Bus):
+        def publish(self, topic: str, *_: Any, **__: Any) -> Any:
+            raise OSError(f"no carrier for {topic}")
+
+    end = publish_commits(engine, Broken())
+    with engine.begin() as connection:
+        connection.execute(insert(orders).values(what="a"))
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(insert(orders).values(what="b"))
+        assert connection.execute(select(func.count()).select_from(orders)).scalar_one() == 2
+    end()
+    assert caplog.text.count("table 'Orders' could not be published") == 2
 
 
 def test_async_engines_publish_as_well(tmp_path: Path) -> None:

@@ -6,8 +6,10 @@ the server has acknowledged it: who reads then reads what is new. What is rolled
 
 from __future__ import annotations
 
+import logging
 import re
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -26,6 +28,9 @@ WRITES: Final = re.compile(
 LONGEST: Final = 10_000  # characters of a statement that are looked at; the table stands near its beginning
 
 
+_log = logging.getLogger("pitstop.cache")
+
+
 def changed_tables(statement: str) -> set[str]:
     """Tables that SQL writes to, without schema and quotes, inside WITH, too. Rather too many than too few."""
     return {_bare(found[1]) for found in WRITES.findall(statement[:LONGEST])}
@@ -36,46 +41,79 @@ def _bare(name: str) -> str:
 
 
 def publish_commits(engine: Any, bus: Bus) -> Callable[[], None]:
-    """Publish what commits of `engine` change from now on; what is returned ends that."""
-    from sqlalchemy import event  # noqa: PLC0415  the host has it where it has an engine
+    """Publish what commits of `engine` change from now on; what is returned ends that.
 
-    engine = getattr(engine, "sync_engine", engine)
-    dialect = engine.dialect
-    commit, rollback, twophase = dialect.do_commit, dialect.do_rollback, dialect.do_commit_twophase
+    A carrier that fails is logged: the commit has succeeded.
+    """
+    return _Publishing(getattr(engine, "sync_engine", engine), bus).end
 
-    def noted(connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+
+class _Publishing:
+    """Of one engine. `ended`: what others put around ours meanwhile stays, and ours pass on."""
+
+    def __init__(self, engine: Any, bus: Bus) -> None:
+        from sqlalchemy import event  # noqa: PLC0415  the host has it where it has an engine
+
+        self._bus = bus
+        self._dialect = dialect = engine.dialect
+        self._ended = False
+        self._before = {
+            method: getattr(dialect, method) for method in ("do_commit", "do_commit_twophase", "do_rollback")
+        }
+        self._ours = {
+            "do_commit": self._committed,
+            "do_commit_twophase": self._committed_twophase,
+            "do_rollback": self._rolled_back,
+        }
+        event.listen(engine, "after_cursor_execute", self._noted)
+        self._forget: Callable[[], None] = partial(event.remove, engine, "after_cursor_execute", self._noted)
+        for method, run in self._ours.items():
+            setattr(dialect, method, run)  # events of SQLAlchemy come before the commit
+
+    def end(self) -> None:
+        self._ended = True
+        self._forget()
+        for method, run in self._ours.items():
+            if getattr(self._dialect, method) is run:
+                setattr(self._dialect, method, self._before[method])
+
+    def _noted(self, connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
         tables = changed_tables(statement)
         if not tables:
             return
-        level = connection.get_execution_options().get("isolation_level") or dialect._on_connect_isolation_level  # noqa: SLF001  asking otherwise is a round trip
+        level = connection.get_execution_options().get("isolation_level") or self._dialect._on_connect_isolation_level  # noqa: SLF001  asking otherwise is a round trip
         if level == "AUTOCOMMIT":
-            publish(tables)
+            self._publish(tables)
         else:
             connection.info.setdefault(KEY, set()).update(tables)
 
-    def publish(tables: set[str]) -> None:
+    def _publish(self, tables: set[str]) -> None:
         for table in sorted(tables):
-            bus.publish(f"{TOPIC}{table}")
+            try:
+                self._bus.publish(f"{TOPIC}{table}")
+            except Exception:  # noqa: BLE001  the host's commit has succeeded
+                _log.exception("the change of table '%s' could not be published", table)
 
-    def committed(connection: Any) -> None:
-        commit(connection)
-        publish(connection.info.pop(KEY, set()))
+    def _committed(self, connection: Any) -> None:
+        self._before["do_commit"](connection)
+        self._publish_of(connection)
 
-    def committed_twophase(connection: Any, *args: Any, **options: Any) -> None:
-        twophase(connection, *args, **options)
-        publish(connection.info.pop(KEY, set()))
+    def _committed_twophase(self, connection: Any, *args: Any, **options: Any) -> None:
+        self._before["do_commit_twophase"](connection, *args, **options)
+        self._publish_of(connection)
 
-    def rolled_back(connection: Any) -> None:
-        rollback(connection)
+    def _publish_of(self, connection: Any) -> None:
+        tables = self._taken(connection)
+        if not self._ended:
+            self._publish(tables)
+
+    def _rolled_back(self, connection: Any) -> None:
+        self._before["do_rollback"](connection)
+        self._taken(connection)
+
+    @staticmethod
+    def _taken(connection: Any) -> set[str]:
+        tables: set[str] = set()
         with suppress(NotImplementedError):  # the one that a dialect's first connection is looked at by
-            connection.info.pop(KEY, None)
-
-    event.listen(engine, "after_cursor_execute", noted)
-    dialect.do_commit, dialect.do_rollback = committed, rolled_back  # events of SQLAlchemy come before the commit
-    dialect.do_commit_twophase = committed_twophase
-
-    def end() -> None:
-        event.remove(engine, "after_cursor_execute", noted)
-        dialect.do_commit, dialect.do_rollback, dialect.do_commit_twophase = commit, rollback, twophase
-
-    return end
+            tables = connection.info.pop(KEY, tables)
+        return tables

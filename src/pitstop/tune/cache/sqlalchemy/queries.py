@@ -30,6 +30,7 @@ from pitstop.model.errors import CacheKeyError, SettingError
 from pitstop.tune.cache import steps
 from pitstop.tune.cache.slots import Slot
 from pitstop.tune.cache.sqlalchemy.statements import understand
+from pitstop.tune.cache.sqlalchemy.transactions import STATE, Transaction, commits_itself, level_of, state_of
 from pitstop.tune.cache.sqlalchemy.words import MOMENTS
 
 if TYPE_CHECKING:
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
 OPTION: Final = "pitstop_cache"
 REGION: Final = "sqlalchemy"
 MOST_ROWS: Final = 5000  # of a result; a longer one is passed on and not kept
-_STATE: Final = "pitstop_query_cache"
 _EVERYTHING: Final = "*"
 _PLAIN: Final = frozenset(
     {type(None), bool, int, float, str, bytes, dt.datetime, dt.date, dt.time, dt.timedelta, decimal.Decimal, uuid.UUID}
@@ -55,18 +55,6 @@ _log = logging.getLogger("pitstop.cache")
 def cached(statement: Any, ttl_s: float | None = None) -> Any:
     """`statement` with the wish to keep its result: ``session.execute(cached(select(Item), ttl_s=60))``."""
     return statement.execution_options(**{OPTION: True if ttl_s is None else ttl_s})
-
-
-class _Transaction:
-    """What a connection has done since its transaction began; `peculiar` lasts as long as the connection."""
-
-    __slots__ = ("epoch", "peculiar", "statements", "written")
-
-    def __init__(self) -> None:
-        self.peculiar = False
-        self.written: set[str] = set()
-        self.statements = 0
-        self.epoch = 0
 
 
 class QueryCache:
@@ -107,9 +95,9 @@ class QueryCache:
         self._attach(engine)
 
     def _attach(self, engine: Any) -> None:
-        if getattr(engine.dialect, _STATE, None) is not None:
+        if getattr(engine.dialect, STATE, None) is not None:
             raise SettingError("this engine has a QueryCache: use that one")
-        setattr(engine.dialect, _STATE, self)
+        setattr(engine.dialect, STATE, self)
         sa.event.listen(engine, "begin", self._begun)
         sa.event.listen(engine, "do_execute", self._do_execute)
         sa.event.listen(
@@ -127,33 +115,30 @@ class QueryCache:
     # Transactions.
 
     def _begun(self, connection: Any) -> None:
-        state = _state_of(connection)
+        state = state_of(connection)
         state.written.clear()
-        state.statements = 0
-        state.epoch = self.cache.core.versions.epoch
+        state.ended(self.cache.core.versions.epoch)
 
     def _committed(self, connection: Any) -> None:
-        state = _state_of(connection)
+        state = state_of(connection)
         if state.written:
             written, state.written = state.written, set()
             self._void(written)
-        state.epoch = self.cache.core.versions.epoch
-        state.statements = 0
+        state.ended(self.cache.core.versions.epoch)
 
     def _rolled_back(self, connection: Any) -> None:
-        state = _state_of(connection)
+        state = state_of(connection)
         state.written.clear()
-        state.epoch = self.cache.core.versions.epoch
-        state.statements = 0
+        state.ended(self.cache.core.versions.epoch)
 
     def _wrote(self, context: Any, statement: Statement) -> None:
-        state = _state_of(context.root_connection)
+        state = state_of(context.root_connection)
         if statement.session and self._tenant is None:
             state.peculiar = True
         written = {_EVERYTHING} if statement.unsure else self._with_dependents(statement.writes)
         if not written:
             return
-        if _commits_itself(context):
+        if commits_itself(context):
             self._void(written)
         else:
             state.written |= written
@@ -228,7 +213,7 @@ class QueryCache:
         if not wish or context.executemany or context._is_server_side:  # noqa: SLF001  there is no other way to know
             return None
         statement = understand(text, self._dialect, self._pure)
-        state = _state_of(context.root_connection)
+        state = state_of(context.root_connection)
         if not statement.keepable or state.peculiar:
             return None
         reads: set[str] = set()
@@ -260,7 +245,7 @@ class QueryCache:
         self, _connection: Any, cursor: Any, text: str, _parameters: Any, context: Any, _executemany: bool
     ) -> None:
         try:
-            state = _state_of(context.root_connection)
+            state = state_of(context.root_connection)
             pending = self._pending.pop(context, None)
             if pending is not None:
                 slot, start_ns, past = pending
@@ -271,12 +256,14 @@ class QueryCache:
                     slot.end()
             state.statements += 1
             statement = understand(text, self._dialect, self._pure)
+            if statement.past and state.past != "session":
+                state.past = statement.past
             if statement.writes or statement.unsure or statement.session:
                 self._wrote(context, statement)
         except Exception:  # noqa: BLE001  the host goes on
             _log.exception("the query cache failed after a statement; its result is not kept")
 
-    def _keep(self, cursor: Any, context: Any, state: _Transaction, slot: Slot, cost_s: float, *, past: bool) -> None:
+    def _keep(self, cursor: Any, context: Any, state: Transaction, slot: Slot, cost_s: float, *, past: bool) -> None:
         slot.missed()
         if cursor.description is None:
             return
@@ -303,14 +290,12 @@ class QueryCache:
     def _sees_the_past(self, context: Any) -> bool:
         """Whether the transaction still sees what was there when it began, and not what was committed since."""
         connection = context.root_connection
-        if not _state_of(connection).statements:
+        state = state_of(connection)
+        if not state.statements:
             return False  # it begins with this statement
         if self._dialect == "sqlite":  # as long as the driver has not begun one, every statement sees the newest
             return bool(getattr(connection.connection.driver_connection, "in_transaction", True))
-        level = connection.get_execution_options().get("isolation_level")
-        if level is None:
-            level = "READ COMMITTED" if self._dialect == "postgresql" else "REPEATABLE READ"
-        return level not in {"READ COMMITTED", "READ UNCOMMITTED", "AUTOCOMMIT"}
+        return bool(state.past) or level_of(context) not in {"READ COMMITTED", "READ UNCOMMITTED", "AUTOCOMMIT"}
 
     def _failed(self, failure: Any) -> None:
         pending = self._pending.pop(failure.execution_context, None) if failure.execution_context is not None else None
@@ -327,15 +312,6 @@ def _names_a_moment(parameters: Any) -> bool:
     return any(isinstance(value, str) and value.strip().lower() in MOMENTS for value in values)
 
 
-def _state_of(connection: Any) -> _Transaction:
-    """Of the driver's connection that is behind this one."""
-    info = connection.info
-    state = info.get(_STATE)
-    if state is None:
-        state = info[_STATE] = _Transaction()
-    return state  # type: ignore[no-any-return]  # nobody else writes it
-
-
 def _followed(original: Callable[..., Any], then: Callable[[Any], None]) -> Callable[..., Any]:
     """`original`, a method of a dialect that takes a connection, and whatever comes of it, `then`."""
 
@@ -349,15 +325,6 @@ def _followed(original: Callable[..., Any], then: Callable[[Any], None]) -> Call
                 _log.exception("the query cache failed at the end of a transaction")
 
     return run
-
-
-def _commits_itself(context: Any) -> bool:
-    """Whether every statement of the connection is a transaction of its own."""
-    connection = context.root_connection
-    level = connection.get_execution_options().get("isolation_level")
-    if level is None:
-        level = getattr(context.dialect, "_on_connect_isolation_level", None)
-    return bool(level == "AUTOCOMMIT")
 
 
 def _column(column: Sequence[Any]) -> tuple[Any, ...]:

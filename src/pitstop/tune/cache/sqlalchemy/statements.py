@@ -27,7 +27,8 @@ class Statement(NamedTuple):
     """`reads` and `writes` are names of tables in lower case. `unsure`: it may change any table.
 
     `keepable`: its result depends on the tables it reads and on nothing else. `session`: it changes what other
-    statements of its connection mean.
+    statements of its connection mean. `past`: for which time it may have reads see an older state, a ``transaction``
+    or a ``session``.
     """
 
     reads: frozenset[str] = frozenset()
@@ -35,6 +36,7 @@ class Statement(NamedTuple):
     keepable: bool = False
     unsure: bool = False
     session: bool = False
+    past: str = ""
 
 
 UNSURE: Final = Statement(unsure=True)
@@ -73,6 +75,9 @@ _HARMLESS_SETS: Final = re.compile(
     r"|max_execution_time\b|innodb_lock_wait_timeout\b|foreign_key_checks\b)",
     re.IGNORECASE,
 )
+_ISOLATES: Final = frozenset(
+    {"isolation", "snapshot", "transaction_isolation", "default_transaction_isolation", "tx_isolation"}
+)
 _CHANGES: Final = frozenset({"insert", "update", "delete", "replace", "merge", "truncate"})
 
 
@@ -88,7 +93,7 @@ def understand(text: str, dialect: str, pure: frozenset[str] = frozenset()) -> S
         return UNSURE
     first = tokens[0][1]
     if first == "set":
-        return _HARMLESS if _HARMLESS_SETS.match(text.lstrip()) else _SESSION
+        return (_HARMLESS if _HARMLESS_SETS.match(text.lstrip()) else _SESSION)._replace(past=_past(tokens))
     if first in {"use", "reset", "discard", "attach", "detach"}:
         return _SESSION
     if first == "pragma":
@@ -96,7 +101,15 @@ def understand(text: str, dialect: str, pure: frozenset[str] = frozenset()) -> S
         return _HARMLESS if asks or not {("sign", "="), ("sign", "(")} & set(tokens) else _SESSION
     if first in {"select", "with", "values", "("} | _CHANGES:
         return _Reading(tokens, dialect, pure).run()
-    return _HARMLESS if first in HARMLESS_FIRST else UNSURE
+    return _HARMLESS._replace(past=_past(tokens)) if first in HARMLESS_FIRST else UNSURE
+
+
+def _past(tokens: list[tuple[str, str]]) -> str:
+    """Of SET, BEGIN and START; which level they set is not looked at."""
+    if not any(token in _ISOLATES for _, token in tokens):
+        return ""
+    is_set, scope = tokens[0][1] == "set", tokens[1][1]
+    return "session" if is_set and scope not in {"transaction", "local", "transaction_isolation"} else "transaction"
 
 
 def _tokens(text: str, dialect: str) -> list[tuple[str, str]] | None:

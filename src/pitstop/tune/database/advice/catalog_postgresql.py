@@ -52,7 +52,17 @@ SELECT i.indrelid, quote_ident(x.relname), i.indisunique, i.indisvalid, m.amname
        i.indoption::int[],
        i.indisprimary OR i.indisexclusion OR i.indisreplident OR i.indisclustered
          OR EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.indexrelid)
-         OR EXISTS (SELECT FROM pg_inherits h WHERE h.inhrelid = i.indexrelid)
+         OR EXISTS (SELECT FROM pg_inherits h WHERE h.inhrelid = i.indexrelid),
+       ARRAY(SELECT CASE WHEN l.oid IS NULL OR l.oid = a.attcollation THEN '' ELSE 'COLLATE '
+               || CASE WHEN pg_collation_is_visible(l.oid) THEN '' ELSE quote_ident(o.nspname) || '.' END
+               || quote_ident(l.collname) END
+             FROM unnest(i.indcollation::oid[], i.indkey::int[]) WITH ORDINALITY u(coll, attnum, place)
+             LEFT JOIN pg_collation l ON l.oid = u.coll LEFT JOIN pg_namespace o ON o.oid = l.collnamespace
+             LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = u.attnum AND u.attnum > 0
+             ORDER BY place),
+       coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::bool, false),
+       EXISTS (SELECT FROM pg_stat_progress_create_index p WHERE p.datname = current_database()
+               AND coalesce(p.relid, i.indrelid) = i.indrelid)
 FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_am m ON m.oid = x.relam
 JOIN pg_namespace n ON n.oid = x.relnamespace LEFT JOIN pg_stat_all_indexes s ON s.indexrelid = i.indexrelid
 WHERE n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_%' ORDER BY x.relname
@@ -115,15 +125,33 @@ def _table(row: Any) -> Table:
 
 
 def _index(row: Any, table: str, catalog: Catalog) -> Existing:
-    _, name, unique, valid, method, size, scans, definition, where, number, texts, columns, classes, options, bound = (
-        row
-    )
+    (
+        _,
+        name,
+        unique,
+        valid,
+        method,
+        size,
+        scans,
+        definition,
+        where,
+        number,
+        *keyed,
+        bound,
+        collations,
+        nulls,
+        building,
+    ) = row
+    texts, columns, classes, options = keyed
     known = catalog.tables[table].columns
     keys = []
-    for text, column, opclass, option in zip(texts[:number], columns, classes, options, strict=False):
-        suffix = " ".join(word for word in (opclass, "DESC" if option & 1 else "") if word)
+    for text, column, collation, opclass, option in zip(
+        texts[:number], columns, collations, classes, options, strict=False
+    ):
+        collated = collation if column or collation in definition else ""  # an expression's own collation is not said
+        suffix = " ".join(word for word in (collated, opclass, "DESC" if option & 1 else "") if word)
         if bool(option & 2) != bool(option & 1):
             suffix += " NULLS FIRST" if option & 2 else " NULLS LAST"
         keys.append(Key(known[column].sql if column else text, column, suffix.strip()))
     index = Index(table, tuple(keys), tuple(known[name].sql for name in columns[number:]), where)
-    return Existing(name, index, unique, bound, int(size), int(scans), definition, method, valid)
+    return Existing(name, index, unique, bound, int(size), int(scans), definition, method, valid, nulls, building)

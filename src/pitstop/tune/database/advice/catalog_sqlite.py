@@ -13,6 +13,8 @@ from pitstop.tune.database.advice.shape import Catalog, Column, Existing, Foreig
 if TYPE_CHECKING:
     from random import Random
 
+    from pitstop.tune.database.advice.sample import Handler
+
 STALE_TIMES = 2.0  # more or fewer rows than ANALYZE saw: SQLite's own PRAGMA optimize waits for a factor of 10
 LITTLE_ROWS = 1000  # rows below which statistics do not matter
 _ROW_BYTES = 8  # of a row's head
@@ -27,8 +29,10 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def read_catalog(raw: sqlite3.Connection, random: Random, timeout_s: float) -> tuple[Catalog, dict[str, Sample]]:
-    """Everything in `main`, and a sample of each table that is not small."""
+def read_catalog(
+    raw: sqlite3.Connection, random: Random, timeout_s: float, back: Handler | None = None
+) -> tuple[Catalog, dict[str, Sample]]:
+    """Everything in `main`, and a sample of each table that is not small. `back`: the host's progress handler."""
     catalog, samples = Catalog(), {}
     seen = _statistics(raw)
     schema = {row[1]: row[2] for row in raw.execute("SELECT type, name, sql FROM sqlite_schema") if row[2]}
@@ -38,7 +42,7 @@ def read_catalog(raw: sqlite3.Connection, random: Random, timeout_s: float) -> t
         if not row[0].startswith("sqlite_") and not (row[1] or "").upper().startswith("CREATE VIRTUAL")
     ]
     for name in tables:
-        sample = samples[name] = Sample(raw, quoted(name), random, timeout_s)
+        sample = samples[name] = Sample(raw, quoted(name), random, timeout_s, back)
         table = catalog.tables[name] = Table(name, sample.rows, 0, {}, sql=quoted(name), schema="main")
         _columns(raw, table, sample, catalog)
         for row in raw.execute(f"PRAGMA index_list({quoted(name)})").fetchall():

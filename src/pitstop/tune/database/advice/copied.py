@@ -16,6 +16,7 @@ from pitstop.tune.database.advice.catalog_sqlite import copy_schema, quoted, rea
 from pitstop.tune.database.advice.planner import Planned
 from pitstop.tune.database.advice.shape import Key
 from pitstop.tune.database.advice.visits import Visits
+from pitstop.tune.database.clock import CLOCK
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
     from pitstop.tune.database.advice.reading import Condition, Reading
-    from pitstop.tune.database.advice.sample import Sample
+    from pitstop.tune.database.advice.sample import Handler, Sample
     from pitstop.tune.database.advice.shape import Catalog, Index
 
 _ENTRY_BYTES = 10  # head and rowid of an index's entry: fileformat2.html
@@ -39,10 +40,10 @@ class Copied:
     row_scale = 1000.0
     worth_longer = 500.0  # 40 µs
 
-    def __init__(self, raw: sqlite3.Connection, random: Random, timeout_s: float) -> None:
+    def __init__(self, raw: sqlite3.Connection, random: Random, timeout_s: float, back: Handler | None = None) -> None:
         self.catalog: Catalog
         self._samples: dict[str, Sample]
-        self.catalog, self._samples = read_catalog(raw, random, timeout_s)
+        self.catalog, self._samples = read_catalog(raw, random, timeout_s, back)
         self._copy = copy_schema(raw)
         self._statistics(raw)
         self._names = {each.name.strip('"'): each.index for each in self.catalog.indexes}
@@ -54,9 +55,10 @@ class Copied:
         raw = connection.connection.driver_connection
         if not isinstance(raw, sqlite3.Connection):
             raise SettingError(f"advice on SQLite needs the driver of the standard library, not {type(raw).__name__}")
+        clock = connection.info.get(CLOCK)
         random = random or Random(0)  # noqa: S311  a sample, no secret; the same each time
         try:
-            planner = cls(raw, random, timeout_s)
+            planner = cls(raw, random, timeout_s, clock.look if clock is not None else None)
             try:
                 yield planner
             finally:

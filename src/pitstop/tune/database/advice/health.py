@@ -37,7 +37,7 @@ def _replaces(other: Existing, each: Existing) -> bool:
     if other.index.keys == each.index.keys and set(other.index.include) == set(each.index.include):
         ranks = [(one.bound, one.unique, one.scans or 0) for one in (other, each)]
         better = ranks[0] > ranks[1] if ranks[0] != ranks[1] else other.name < each.name
-        return better and (other.unique or not each.unique)
+        return better and (not each.unique or (other.unique and other.nulls_once == each.nulls_once))
     return _begins(other, each) and (not each.nbytes or other.nbytes <= MOST_LARGER * each.nbytes)
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
     from pitstop.tune.database.advice.reading import Condition, Reading
-    from pitstop.tune.database.advice.shape import Catalog, Index
+    from pitstop.tune.database.advice.shape import Catalog, Index, Table
 
 RANDOM_PAGE = 4.0  # random_page_cost as it is by default: runtime-config-query in PostgreSQL's manual
 _CPU_TUPLE, _CPU_OPERATOR = 0.01, 0.0025  # the same page
@@ -194,11 +194,16 @@ class Hypothetical:
         return f"CREATE INDEX {how}IF NOT EXISTS {name} ON {table.sql} {index.definition}"
 
     def drop_sql(self, name: str, table: str) -> str:
-        """An index is in the schema of its table."""
+        """See `Planner.drop_sql`."""
         known = self.catalog.tables[table]
-        schema = known.sql.rpartition(".")[0]
         how = "" if known.partitioned else "CONCURRENTLY "
-        return f"DROP INDEX {how}IF EXISTS {schema + '.' if schema else ''}{name}"
+        return f"DROP INDEX {how}IF EXISTS {qualified(known, name)}"
+
+
+def qualified(table: Table, index: str) -> str:
+    """The name of an index with its schema where that must be said: an index is in the schema of its table."""
+    schema = table.sql.rpartition(".")[0]
+    return f"{schema}.{index}" if schema else index
 
 
 @contextmanager

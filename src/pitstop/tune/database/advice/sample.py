@@ -9,10 +9,14 @@ from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from pitstop.tune.database.clock import set_handler
+
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Iterator, Sequence
     from random import Random
+
+    Handler = Callable[[], bool]
 
 SAMPLE_ROWS = 2000  # a share of 1 % is seen as 1 ± 0.2 %; some 10 ms of look-ups
 COUNTED_ROWS = 20_000_000  # up to here rows are counted, 0.1 s a million where pages are cached
@@ -22,11 +26,14 @@ _STEPS = 1000  # of SQLite's machine between two looks at the clock
 class Sample:
     """Rows of one table by their rowids, so that any column or expression of them can be asked for later."""
 
-    def __init__(self, raw: sqlite3.Connection, table: str, random: Random, timeout_s: float) -> None:
+    def __init__(
+        self, raw: sqlite3.Connection, table: str, random: Random, timeout_s: float, back: Handler | None = None
+    ) -> None:
         self._raw = raw
         self._table = table  # quoted
         self._timeout_s = timeout_s
-        with deadline(raw, timeout_s):
+        self._back = back
+        with deadline(raw, timeout_s, back):
             self.rows, self._rowids = _rowids(raw, table, random)
         self._values: dict[str, list[Any]] = {}
         self._ratios: dict[str, float] = {}
@@ -35,7 +42,7 @@ class Sample:
         """What the column or expression `text` is in the sampled rows."""
         known = self._values.get(text)
         if known is None:
-            with deadline(self._raw, self._timeout_s):
+            with deadline(self._raw, self._timeout_s, self._back):
                 known = self._values[text] = [row[0] for row in self._ask(text)]
         return known
 
@@ -63,7 +70,7 @@ class Sample:
         """The share of rows that `condition` leaves; where none is seen half of one, as one may have been missed."""
         known = self._ratios.get(condition)
         if known is None:
-            with deadline(self._raw, self._timeout_s):
+            with deadline(self._raw, self._timeout_s, self._back):
                 seen = [bool(row[0]) for row in self._ask(f"({condition})")]
             known = max(sum(seen), 0.5) / max(len(seen), 1)
             self._ratios[condition] = known
@@ -94,11 +101,19 @@ def _rowids(raw: sqlite3.Connection, table: str, random: Random) -> tuple[float,
 
 
 @contextmanager
-def deadline(raw: sqlite3.Connection, timeout_s: float, clock: Callable[[], float] = time.monotonic) -> Iterator[None]:
-    """Whatever `raw` is asked within is interrupted after `timeout_s`: sqlite3.OperationalError."""
+def deadline(
+    raw: sqlite3.Connection,
+    timeout_s: float,
+    back: Handler | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> Iterator[None]:
+    """Whatever `raw` is asked within is interrupted after `timeout_s`: sqlite3.OperationalError.
+
+    Then `back` is its handler again, which looks after the deadlines of the host's statements: SQLite has one only.
+    """
     end = clock() + timeout_s
     raw.set_progress_handler(lambda: clock() > end, _STEPS)
     try:
         yield
     finally:
-        raw.set_progress_handler(None, 0)
+        set_handler(raw, back)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pitstop.tune.database.advice.answer import DROP, REINDEX, VACUUM, Suggestion, size_text
 from pitstop.tune.database.advice.health import superfluous, unused
-from pitstop.tune.database.advice.hypothetical import run
+from pitstop.tune.database.advice.hypothetical import qualified, run
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -45,7 +45,7 @@ def look_after(advisor: Advisor, connection: Connection, used: Collection[str], 
 def _left_behind(advisor: Advisor) -> Iterator[Suggestion]:
     """Indexes that CREATE INDEX CONCURRENTLY could not finish: written, never read."""
     for each in advisor.planner.catalog.indexes:
-        if not each.valid and not each.bound:
+        if not each.valid and not each.bound and not each.building:
             yield Suggestion(
                 kind=DROP,
                 table=each.index.table,
@@ -78,7 +78,7 @@ def _bloated_indexes(catalog: Catalog, gone: set[str]) -> Iterator[Suggestion]:
                 reason=f"{each.name} takes {size_text(each.nbytes)}, its entries need {size_text(needed)}",
                 gain=f"about {size_text(each.nbytes - needed)} less to keep in memory",
                 cost="the table is read twice; nobody waits",
-                sql=f"REINDEX INDEX CONCURRENTLY {each.name}",
+                sql=f"REINDEX INDEX CONCURRENTLY {qualified(catalog.tables[each.index.table], each.name)}",
                 undo="",
                 index=each.index,
                 name=each.name,

@@ -64,7 +64,8 @@ class Index:
 class Existing:
     """An index that is there. `bound`: a constraint or something else rests on it, so it cannot go.
 
-    `method` is btree wherever nothing else is said; `scans` None where nobody counts them.
+    `method` is btree wherever nothing else is said; `scans` None where nobody counts them. `nulls_once`: where it is
+    unique, NULL is a value like any other. `building`: an index of its table is being built, and may be this one.
     """
 
     name: str
@@ -76,6 +77,8 @@ class Existing:
     definition: str
     method: str = "btree"
     valid: bool = True
+    nulls_once: bool = False
+    building: bool = False
 
 
 class ForeignKey(NamedTuple):

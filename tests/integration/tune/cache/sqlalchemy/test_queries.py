@@ -315,6 +315,37 @@ def test_threads_never_see_less_than_was_committed_before_they_asked(counted: Co
     assert wrong == []
 
 
+@pytest.mark.parametrize(
+    ("server", "options", "first"),
+    [
+        ("postgres", {"isolation_level": "REPEATABLE READ"}, ""),
+        ("postgres", {"isolation_level": "REPEATABLE_READ"}, ""),
+        ("postgres", {"connect_args": {"options": r"-c default_transaction_isolation=repeatable\ read"}}, ""),
+        ("postgres", {}, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"),
+        ("postgres", {}, "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE"),
+        ("mariadb", {"isolation_level": "READ COMMITTED"}, "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ"),
+    ],
+)
+def test_what_a_transaction_sees_of_the_past_is_not_kept(
+    request: pytest.FixtureRequest, server: str, options: dict[str, Any], first: str
+) -> None:
+    driver = {"postgres": "postgresql+psycopg", "mariadb": "mysql+pymysql"}[server]
+    counted = Counted(sa.create_engine(request.getfixturevalue(server).url(driver), **options), Cache())
+    count = cached(sa.select(sa.func.count()).select_from(Item))
+    with counted.engine.connect() as connection:
+        if first:
+            connection.exec_driver_sql(first)
+            if "SESSION" in first:
+                connection.commit()
+        connection.execute(sa.select(Shop.id)).all()
+        with Session(counted.engine) as session, session.begin():
+            session.add(item(3))
+        assert connection.execute(count).scalar_one() == 2
+        with counted.engine.connect() as other:
+            assert other.execute(count).scalar_one() == 3
+    counted.engine.dispose()
+
+
 def test_tenants_never_share_a_result(tmp_path: Path) -> None:
     tenant: list[str | None] = ["a"]
     engine = sa.create_engine(f"sqlite:///{tmp_path / 'shop.db'}")

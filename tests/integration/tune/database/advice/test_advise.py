@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import create_engine
+from sqlalchemy.exc import OperationalError
 
 from pitstop.model.errors import SettingError
+from pitstop.tune.database import create_engine as create_our_engine
+from pitstop.tune.database import statement_timeout
 from pitstop.tune.database.advice import Workload, advise
 from pitstop.tune.database.advice.apply import carry_out
 
@@ -147,6 +152,18 @@ def test_a_database_that_takes_too_long_is_given_up(fresh_sqlite: Callable[..., 
         advise(fresh_sqlite(SQLITE).engine, [BY_NAME], timeout_s=0.0)
 
 
+def test_statements_have_their_deadline_after_advice_was_asked_for(fresh_sqlite: Callable[..., Any]) -> None:
+    engine = create_our_engine(fresh_sqlite(SQLITE).url, pool_size=1, max_overflow=0)
+    assert advise(engine, [BY_NAME]).suggestions
+    with (
+        engine.connect() as connection,
+        statement_timeout(0.1),
+        pytest.raises(OperationalError, match="interrupted"),
+    ):
+        connection.exec_driver_sql("SELECT count(*) FROM (SELECT 1 FROM people a, people b LIMIT 100000000)").all()
+    engine.dispose()
+
+
 def test_other_databases_and_no_engines_are_refused() -> None:
     with pytest.raises(SettingError, match="mysql"):
         advise(create_engine("mysql+pymysql://localhost/x"), [])
@@ -177,6 +194,56 @@ def test_dead_rows_and_swollen_and_invalid_indexes_are_found(fresh_postgres: Cal
     list(carry_out(case.engine, advise(case.engine, []).suggestions))
     case.engine.dispose()
     assert not advise(case.engine, []).suggestions
+
+
+def test_indexes_of_another_collation_or_idea_of_null_are_no_twins(fresh_postgres: Callable[..., Any]) -> None:
+    case = fresh_postgres(
+        'CREATE TABLE t (id serial PRIMARY KEY, a text, b text COLLATE "C", c int);\n'
+        "CREATE INDEX t_a1 ON t (a);\n"
+        'CREATE INDEX t_a2 ON t (a COLLATE "C");\n'
+        'CREATE INDEX t_a3 ON t (a COLLATE "C");\n'
+        "CREATE INDEX t_b1 ON t (b);\n"
+        'CREATE INDEX t_b2 ON t (b COLLATE "default", c);\n'
+        'CREATE INDEX t_b3 ON t (b COLLATE "C", c);\n'
+        "CREATE INDEX t_l1 ON t (lower(a));\n"
+        'CREATE INDEX t_l2 ON t (lower(a) COLLATE "C");\n'
+        "CREATE INDEX t_m1 ON t (lower(b));\n"
+        "CREATE INDEX t_m2 ON t (lower(b), c);\n"
+        "CREATE UNIQUE INDEX t_c1 ON t (c);\n"
+        "CREATE UNIQUE INDEX t_c2 ON t (c) NULLS NOT DISTINCT"
+    )
+    found = advise(case.engine, []).suggestions
+    assert {each.name for each in found} == {"t_a3", "t_b1", "t_m1"}
+
+
+def test_a_swollen_index_of_another_schema_is_named_with_it(fresh_postgres: Callable[..., Any]) -> None:
+    case = fresh_postgres(
+        "CREATE SCHEMA apart;\n"
+        "CREATE TABLE apart.t (id int NOT NULL, a int NOT NULL) WITH (autovacuum_enabled = false);\n"
+        "INSERT INTO apart.t SELECT i, i FROM generate_series(1, 100000) i;\n"
+        "CREATE INDEX t_a ON apart.t (a);\n"
+        "DELETE FROM apart.t WHERE id % 10 <> 0"
+    )
+    found = [each for each in advise(case.engine, []).suggestions if each.kind == "reindex"]
+    assert [each.sql for each in found] == ["REINDEX INDEX CONCURRENTLY apart.t_a"]
+    assert not [each.error for each in carry_out(case.engine, found) if each.error]
+
+
+def test_an_index_that_is_being_built_is_not_taken_for_a_failed_one(fresh_postgres: Callable[..., Any]) -> None:
+    case = fresh_postgres("CREATE TABLE t (id serial PRIMARY KEY, a int)")
+    begun = "SELECT count(*) FROM pg_index WHERE indexrelid = to_regclass('t_a') AND NOT indisvalid"
+    with case.engine.connect() as writer:
+        writer.exec_driver_sql("INSERT INTO t (a) VALUES (1)")
+        builder = threading.Thread(target=case.run, args=("CREATE INDEX CONCURRENTLY t_a ON t (a)",))
+        builder.start()  # and waits for who writes
+        deadline_s = time.monotonic() + 30
+        while case.rows(begun) != [(1,)]:
+            assert time.monotonic() < deadline_s
+            time.sleep(0.01)
+        assert not advise(case.engine, []).suggestions
+        writer.commit()
+        builder.join()
+    assert case.rows(begun) == [(0,)]
 
 
 def test_what_fails_halfway_is_taken_back_and_the_rest_done(fresh_postgres: Callable[..., Any]) -> None:
