@@ -26,6 +26,7 @@ SERVICES = Path(__file__).parent / "services"
 SOURCE = Path(__file__).parents[3] / "src"
 START_S = 30
 STOP_S = 15
+AGAIN_S = 4  # after which one presses Ctrl-C again; an end takes 2 s at the most
 
 
 class Server:
@@ -63,6 +64,10 @@ class Server:
             os.killpg(self.process.pid, signal_number)
         else:
             self.process.send_signal(signal_number)
+        if signal_number == signal.SIGINT:  # wsgiref takes an interrupt within a request for the request's failure
+            with suppress(subprocess.TimeoutExpired):
+                return self.process.wait(AGAIN_S)
+            os.killpg(self.process.pid, signal_number)
         return self.process.wait(STOP_S)
 
     def counts(self, kind: str = "http") -> Counter[tuple[str, str]]:
