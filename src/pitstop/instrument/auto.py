@@ -107,7 +107,7 @@ def instrument(  # noqa: C901  one branch for each framework
             f"cannot instrument {type(app).__module__}.{type(app).__qualname__}: pass a FastAPI, Starlette, Litestar, "
             "Flask or Django application, or a callable that takes (scope, receive, send) or (environ, start_response)"
         )
-    return target  # type: ignore[no-any-return]  # the application itself, or the callable around it
+    return target  # type: ignore[no-any-return]  # what came in; for a plain callable ours around it, which is called alike
 
 
 def uninstrument(app: A) -> A:
@@ -130,7 +130,7 @@ def uninstrument(app: A) -> A:
         uninstrument_django()
     elif isinstance(app, (asgi.RecordingMiddleware, wsgi.RecordingMiddleware)):
         target = app.app
-    return target  # type: ignore[no-any-return]  # the application itself, or the callable that was wrapped
+    return target  # type: ignore[no-any-return]  # what came in; of ours around a plain callable, that callable
 
 
 def instrument_django(recorder: Recorder = RECORDER, options: Options = OPTIONS) -> None:

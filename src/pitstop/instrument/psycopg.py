@@ -206,7 +206,7 @@ _POOL_POINTS: tuple[replacing.Point, ...] = (
 
 
 def _places(module: Any) -> list[tuple[Any, tuple[replacing.Point, ...]]]:
-    from psycopg import _connection_base  # type: ignore[import-not-found,unused-ignore]  # noqa: PLC0415
+    from psycopg import _connection_base  # noqa: PLC0415  the host has it
 
     server = module.ServerCursor.__mro__[1]
     return [(module, _POINTS), (_module_of(server), _SERVER_POINTS), (_connection_base, _CONNECTION_POINTS)]

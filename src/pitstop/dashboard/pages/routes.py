@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 
 router = APIRouter(dependencies=[Depends(page_reader)])
 
-ORDERS: dict[str, Callable[[RouteRow], float | str | None]] = {
-    "route": lambda row: row.route,
+BY_NAME = "route"
+_FIGURES: dict[str, Callable[[RouteRow], float | None]] = {
     "time": lambda row: row.time_ratio,
     "requests": lambda row: row.stats.requests,
     "rate": lambda row: row.stats.rate_per_s,
@@ -35,6 +36,7 @@ ORDERS: dict[str, Callable[[RouteRow], float | str | None]] = {
     "max": lambda row: row.stats.max_s,
     "errors": lambda row: row.stats.error_ratio,
 }
+ORDERS = (BY_NAME, *_FIGURES)
 """What the table can be sorted by; `state` sorts as the P95 it is made of."""
 
 
@@ -50,7 +52,7 @@ def routes(
     """The table of all routes."""
     answer = desk_of(request).answers.routes(view)
     sort = sort if sort in ORDERS else "time"
-    descending = order != "asc" if sort != "route" else order == "desc"
+    descending = order != "asc" if sort != BY_NAME else order == "desc"
     values = frame(request, session, view, current="routes", title="Routes") | {
         "rows": ordered(answer.rows, sort, descending=descending),
         "sparks": answer.sparks,
@@ -100,8 +102,10 @@ def route(
 
 def ordered(rows: list[RouteRow], sort: str, *, descending: bool) -> list[RouteRow]:
     """`rows` by one column, those without a value last either way, equals by name."""
-    key = ORDERS[sort]
     by_name = sorted(rows, key=lambda row: row.route)
-    having = [row for row in by_name if key(row) is not None]
-    having.sort(key=key, reverse=descending)  # type: ignore[arg-type]  # None was left out
-    return having + [row for row in by_name if key(row) is None]
+    if sort == BY_NAME:
+        return by_name[::-1] if descending else by_name
+    figure_of = _FIGURES[sort]
+    figures = [(figure, row) for row in by_name if (figure := figure_of(row)) is not None]
+    figures.sort(key=itemgetter(0), reverse=descending)
+    return [row for _, row in figures] + [row for row in by_name if figure_of(row) is None]
