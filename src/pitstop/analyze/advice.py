@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from pitstop.analyze.reports import reports
+from pitstop.analyze.reports import like_of, reports
 from pitstop.model import Window
-from pitstop.model.tuned import ADVICE_REPORT
+from pitstop.model.tuned import ADVICE_REPORT, AdviceBody
 
 if TYPE_CHECKING:
     from pitstop.model import Store
 
 KEPT_S = 90 * 86_400  # advice holds until other is given, however short the range that is looked at
-ITEM: dict[str, Any] = {
-    "kind": "", "table": "", "reason": "", "gain": "", "cost": "", "sql": "", "undo": "", "statements": [""],
-}  # fmt: skip
-LIKE: dict[str, Any] = {"dialect": "", "items": [ITEM], "refused": [""]}
 
 
 class AdviceItem(NamedTuple):
@@ -48,7 +44,7 @@ def advice(store: Store, until_s: int, service: str | None = None) -> list[Advic
     """The newest advice on each database in the 90 days before `until_s`, by name."""
     out: dict[str, Advice] = {}
     window = Window(max(0, until_s - KEPT_S), until_s)
-    for one in reports(store, window, ADVICE_REPORT, service, like=LIKE):
+    for one in reports(store, window, ADVICE_REPORT, service, like=like_of(AdviceBody)):
         before = out.get(one.name)
         if before is None or before.given_at < one.ts:
             items = tuple(

@@ -5,10 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pitstop.analyze.reports import shaped
+from pitstop.analyze.reports import like_of, shaped
 from pitstop.analyze.units import bytes_text, count_text, duration_text
 from pitstop.model.errors import PitstopError
-from pitstop.model.tuned import CACHE_INVALIDATE, CACHE_WARM, MEMORY_LOOK, MEMORY_OPTIMIZE
+from pitstop.model.tuned import (
+    CACHE_INVALIDATE,
+    CACHE_WARM,
+    MEMORY_LOOK,
+    MEMORY_OPTIMIZE,
+    InvalidateAnswer,
+    LookAnswer,
+    OptimizeAnswer,
+    WarmAnswer,
+)
 from pitstop.record.desk import ask_all, targets
 
 if TYPE_CHECKING:
@@ -18,23 +27,12 @@ PATIENCE_S = 5.0  # beyond what the answer itself takes: a process looks for req
 LONGEST_LOOK_S = 60.0
 MOST_NAMED = 5  # regions in a sentence
 MOST_LINES = 40  # of allocations, that one shows
-LIKE: dict[str, dict[str, Any]] = {
-    CACHE_INVALIDATE: {"entries": 0, "regions": {"": 0}},
-    CACHE_WARM: {"calls": 0, "regions": {"": 0}},
-    MEMORY_OPTIMIZE: {
-        "before_bytes": None, "after_bytes": None, "took_s": 0.0,
-        "steps": [{"name": "", "freed_bytes": 0, "took_s": 0.0, "note": ""}],
-    },
-    MEMORY_LOOK: {
-        "seconds": 0.0,
-        "lines": [
-            {
-                "line": "", "bytes_per_min": 0.0, "first_bytes": 0, "second_bytes": 0, "blocks": 0, "stays": False,
-            }
-        ],
-        "outside": {},
-    },
-}  # fmt: skip
+ANSWERS: dict[str, type] = {
+    CACHE_INVALIDATE: InvalidateAnswer,
+    CACHE_WARM: WarmAnswer,
+    MEMORY_OPTIMIZE: OptimizeAnswer,
+    MEMORY_LOOK: LookAnswer,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +86,7 @@ def asked(
     if not found and problems:
         raise PitstopError(problems[0])
     answers = tuple(
-        Answered(target.pid, target.service, shaped(body, LIKE[what]))
+        Answered(target.pid, target.service, shaped(body, like_of(ANSWERS[what])))
         for target, body in sorted(found.items(), key=lambda item: item[0].pid)
         if isinstance(body, dict)
     )

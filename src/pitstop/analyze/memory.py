@@ -5,8 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pitstop.analyze.reports import Said, by_service, current, reports
-from pitstop.model.tuned import GC_REPORT, LEAK_REPORT, LIMITER_REPORT, OBJECTS_REPORT, PRESSURE_REPORT
+from pitstop.analyze.reports import Said, by_service, current, like_of, reports
+from pitstop.model.tuned import (
+    GC_REPORT,
+    LEAK_REPORT,
+    LIMITER_REPORT,
+    OBJECTS_REPORT,
+    PRESSURE_REPORT,
+    GcBody,
+    LeakBody,
+    LimiterBody,
+    ObjectsBody,
+    PressureBody,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,20 +25,6 @@ if TYPE_CHECKING:
     from pitstop.model import Store, Window
 
 LEVELS = ("none", "elevated", "high", "critical")
-GC: dict[str, Any] = {
-    "thresholds": [0], "why": "", "frozen": 0, "collections": [0], "pause_s": 0.0, "longest_s": 0.0,
-    "allocations_per_s": 0.0,
-}  # fmt: skip
-PRESSURE: dict[str, Any] = {"level": "", "used_bytes": 0, "limit_bytes": None, "source": "", "shed": [""]}
-LEAK: dict[str, Any] = {
-    "what": "", "why": "", "bytes_per_min": 0.0, "count_per_min": 0.0, "since_s": 0.0, "line": "", "sure": False,
-}  # fmt: skip
-OBJECTS: dict[str, Any] = {
-    "size": 0, "idle": 0, "taken": 0, "made": 0, "make_s": 0.0, "reset_s": 0.0, "saved_s": 0.0, "verdict": "",
-}  # fmt: skip
-LIMITER: dict[str, Any] = {
-    "limit": 0.0, "in_flight": 0, "most": 0, "refused": {"": 0}, "least_s": 0.0, "recent_s": 0.0, "why": "",
-}  # fmt: skip
 
 
 class Collector(NamedTuple):
@@ -129,13 +126,13 @@ class Memory:
 def memory(store: Store, window: Window, service: str | None = None) -> Memory:
     """What is reported about memory in `window`."""
 
-    def now(kind: str, like: dict[str, Any]) -> list[Said]:
-        return current(reports(store, window, kind, service, like=like), window.end_s)
+    def now(kind: str, body: type) -> list[Said]:
+        return current(reports(store, window, kind, service, like=like_of(body)), window.end_s)
 
-    leaks = reports(store, window, LEAK_REPORT, service, like=LEAK)
-    pressure = [Pressure(*_who(one), **_tuples(one.body)) for one in now(PRESSURE_REPORT, PRESSURE)]
-    collectors = [Collector(*_who(one), **_tuples(one.body)) for one in now(GC_REPORT, GC)]
-    limiters = [Limiter(one.name, *_who(one), **one.body) for one in now(LIMITER_REPORT, LIMITER)]
+    leaks = reports(store, window, LEAK_REPORT, service, like=like_of(LeakBody))
+    pressure = [Pressure(*_who(one), **_tuples(one.body)) for one in now(PRESSURE_REPORT, PressureBody)]
+    collectors = [Collector(*_who(one), **_tuples(one.body)) for one in now(GC_REPORT, GcBody)]
+    limiters = [Limiter(one.name, *_who(one), **one.body) for one in now(LIMITER_REPORT, LimiterBody)]
     return Memory(
         pressure=tuple(sorted(pressure, key=lambda one: (-_rank(one.level), -one.used_bytes, one.worker))),
         leaks=tuple(
@@ -145,7 +142,7 @@ def memory(store: Store, window: Window, service: str | None = None) -> Memory:
             )
         ),
         collectors=tuple(sorted(collectors, key=lambda one: (-one.longest_s, one.worker))),
-        objects=tuple(_objects(now(OBJECTS_REPORT, OBJECTS))),
+        objects=tuple(_objects(now(OBJECTS_REPORT, ObjectsBody))),
         limiters=tuple(sorted(limiters, key=lambda one: (-one.refusals, one.name, one.worker))),
     )
 

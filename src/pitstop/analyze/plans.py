@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pitstop.analyze.reports import DEEPEST, reports, shaped
+from pitstop.analyze.reports import DEEPEST, like_of, reports, shaped
 from pitstop.model import Window
-from pitstop.model.tuned import PLAN_REPORT
+from pitstop.model.tuned import PLAN_REPORT, PlanBody, PlanNode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,14 +16,7 @@ if TYPE_CHECKING:
 
 KEPT_S = 90 * 86_400  # how far back plans are looked for: one holds until another is taken, however short the range
 MOST_STEPS = 400  # of one plan
-NODE: dict[str, Any] = {
-    "what": "", "on": "", "detail": "", "cost": None, "rows_estimated": None, "rows_actual": None, "loops": None,
-    "time_s": None, "own_s": None, "buffers_hit": None, "buffers_read": None, "spilled_bytes": None, "findings": [""],
-    "costly": False,
-}  # fmt: skip
-LIKE: dict[str, Any] = {
-    "statement": "", "dialect": "", "analyzed": False, "duration_s": None, "findings": [""], "route": "",
-}  # fmt: skip
+NODE = like_of(PlanNode, "inputs")  # those go down by themselves
 WRONG_BY = (
     10.0  # rows estimated against actual: beyond, the planner chose by a wrong number (PostgreSQL wiki, Using EXPLAIN)
 )
@@ -83,7 +76,7 @@ def plans(store: Store, until_s: int, service: str | None = None) -> dict[str, P
     """The newest plan of every statement by its pattern, taken in the 90 days before `until_s`."""
     out: dict[str, Plan] = {}
     window = Window(max(0, until_s - KEPT_S), until_s)
-    for one in reports(store, window, PLAN_REPORT, service, like=LIKE | {"root": {}}):
+    for one in reports(store, window, PLAN_REPORT, service, like=like_of(PlanBody)):
         plan = plan_of(one.name, one.service, one.worker, one.ts, one.body)
         before = out.get(plan.statement)
         if plan.statement and plan.steps and (before is None or before.taken_at < plan.taken_at):

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pitstop.analyze.reports import Said, by_service, current, reports
-from pitstop.model.tuned import POOL_REPORT
+from pitstop.analyze.reports import Said, by_service, current, like_of, reports
+from pitstop.model.tuned import POOL_REPORT, PoolBody
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pitstop.model import Store, Window
 
-LIKE: dict[str, Any] = {
-    "dialect": "", "size": 0, "max_overflow": 0, "in_use": 0, "idle": 0, "opened": 0, "recycled": 0, "waits": 0,
-    "waited_s": 0.0, "timeouts": 0, "recycle_s": 0, "statement_timeout_s": None, "server_limit": None, "workers": None,
-    "advice": "",
-}  # fmt: skip
 _SUMMED = ("size", "max_overflow", "in_use", "idle", "opened", "recycled", "waits", "timeouts")
 
 
@@ -56,7 +51,7 @@ class PoolRow:
 
 def pools(store: Store, window: Window, service: str | None = None) -> list[PoolRow]:
     """The pools that workers still report, the one that kept somebody waiting longest first."""
-    said = current(reports(store, window, POOL_REPORT, service, like=LIKE), window.end_s)
+    said = current(reports(store, window, POOL_REPORT, service, like=like_of(PoolBody)), window.end_s)
     rows = [_row(ones) for ones in by_service(said)]
     return sorted(rows, key=lambda row: (-row.waited_s, -row.waits, row.name, row.service))
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pitstop.analyze.leaves import leaves_of
 from pitstop.analyze.overview import CACHE_HIT, CACHE_MISS, CACHE_STALE
-from pitstop.analyze.reports import Said, by_name, current, reports
+from pitstop.analyze.reports import Said, by_name, current, like_of, reports
 from pitstop.analyze.stats import ERROR_OUTCOME, numbered_by, sums
 from pitstop.analyze.trend import automatic_step_s, steps
 from pitstop.model import Match
 from pitstop.model.series import REGION
-from pitstop.model.tuned import CACHE_REPORT
+from pitstop.model.tuned import CACHE_REPORT, CacheBody
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -28,13 +28,6 @@ Effect = Literal["high", "low", "none", "no data"]
 HIGH_RATIO = 0.70  # R21: effective from here on
 TARGET_RATIO = 0.80  # R21: what a large service aims at
 MOST_KEYS = 20
-HOTKEY = {"key": "", "hits": 0, "ttl_s": 0.0, "age_s": 0.0, "cost_s": 0.0}
-LIKE: dict[str, Any] = {
-    "levels": [""], "entries": 0, "nbytes": 0, "max_entries": 0, "max_bytes": None, "hits": {"": 0}, "misses": 0,
-    "stale": 0, "negative": 0, "errors": 0, "sets": 0, "evictions": 0, "refreshes": 0, "waits": 0,
-    "invalidations": {"": 0}, "lookup_s": 0.0, "recompute_s": 0.0, "saved_s": 0.0, "ttl_s": 0.0, "ttl_why": "",
-    "breaker": "", "hottest": [HOTKEY], "tenants": {"": [0]},
-}  # fmt: skip
 _WORST_FIRST = ("open", "half-open", "closed", "")
 
 
@@ -139,7 +132,7 @@ def regions(
 ) -> list[RegionRow]:
     """Every region that was asked, or that a worker reports, the one that saves most first."""
     found = store.rollups(window, Match(service=service, kind=REGION, name=region, parent=route))
-    said = by_name(reports(store, window, CACHE_REPORT, service, like=LIKE))
+    said = by_name(reports(store, window, CACHE_REPORT, service, like=like_of(CacheBody)))
     rows = rows_of(found, window, said)
     if route is None:
         seen = {row.region for row in rows}

@@ -7,7 +7,8 @@ report never stumbles over one.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple, cast, get_args, get_origin, get_type_hints, is_typeddict
 
 from pitstop.rollup.flusher import REPORT_EVERY_S
 
@@ -64,6 +65,27 @@ def by_service(said: Iterable[Said]) -> list[list[Said]]:
     for one in said:
         out.setdefault((one.name, one.service), []).append(one)
     return list(out.values())
+
+
+@cache
+def like_of(body: type, *without: str) -> Mapping[str, Any]:
+    """What `shaped` wants to know of a body of `pitstop.model.tuned`: its fields, each as it is without anything.
+
+    A body within a body is left to whoever asks, except in lists. `without` names fields to leave out.
+    """
+    return {name: _empty(hint) for name, hint in get_type_hints(body).items() if name not in without}
+
+
+def _empty(hint: Any) -> Any:
+    """0, 0.0, "", False; in a list or dict once, for what it holds; None for a number that may be missing."""
+    inner = get_args(hint)
+    if get_origin(hint) is list:
+        return [like_of(inner[0]) if is_typeddict(inner[0]) else _empty(inner[0])]
+    if get_origin(hint) is dict:
+        return {"": _empty(inner[1])}
+    if is_typeddict(hint) or any(map(is_typeddict, inner)):
+        return {}
+    return None if inner else hint()
 
 
 def shaped(body: Mapping[str, Any], like: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 
 from pitstop.analyze import advice, memory, plans, pools
 from pitstop.analyze.plans import MOST_STEPS, steps_of
-from pitstop.analyze.regions import LIKE
-from pitstop.analyze.reports import DEEPEST, reports, shaped
+from pitstop.analyze.reports import DEEPEST, like_of, reports, shaped
 from pitstop.model import Batch, Window
 from pitstop.model.columns import Reports
+from pitstop.model.tuned import CacheBody
 
+LIKE = like_of(CacheBody)
 WINDOW = Window(1000, 1100)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),

@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING
 
 from pitstop import analyze
 from pitstop.analyze.memory import LEVELS
-from pitstop.analyze.pools import LIKE as POOL
-from pitstop.analyze.reports import FRESH_S, current, reports
+from pitstop.analyze.reports import FRESH_S, current, like_of, reports
 from pitstop.dashboard.export.facts import PER_WORKER
 from pitstop.dashboard.export.family import COUNTER, GAUGE, Family, shown
 from pitstop.model import Window
 from pitstop.model.series import REGION
-from pitstop.model.tuned import POOL_REPORT
+from pitstop.model.tuned import POOL_REPORT, PoolBody
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -44,7 +43,9 @@ def families(facts: Facts) -> Iterator[Family]:
     yield from _regions(facts)
     now_s = int(facts.now_s) + 1
     window = Window(now_s - FRESH_S, now_s)
-    pools = facts.seldom("pools", lambda: current(reports(facts.store, window, POOL_REPORT, like=POOL), now_s))
+    pools = facts.seldom(
+        "pools", lambda: current(reports(facts.store, window, POOL_REPORT, like=like_of(PoolBody)), now_s)
+    )
     for name, kind, text, field in _POOLS:
         values = [((shown(one.service), shown(one.worker), shown(one.name)), one.body[field]) for one in pools]
         unit = "seconds" if name.endswith("_seconds") else ""
