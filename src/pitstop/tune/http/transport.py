@@ -10,6 +10,7 @@ import asyncio
 import os
 import random
 import threading
+from contextlib import contextmanager
 from time import monotonic, perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
@@ -83,8 +84,17 @@ class _Call:
         if theirs is not None:
             await theirs(event, info)
 
-    def sent(self, error: BaseException | None) -> None:
-        """Count what came of a try."""
+    @contextmanager
+    def trying(self) -> Iterator[None]:
+        """Around one try: count what came of it."""
+        try:
+            yield
+        except BaseException as error:
+            self._sent(error)
+            raise
+        self._sent(None)
+
+    def _sent(self, error: BaseException | None) -> None:
         self.request.extensions = self._extensions
         host = self.host
         if self._opened:
@@ -178,7 +188,11 @@ class PooledTransport(httpx.BaseTransport):
             while True:
                 step = steps.send(outcome)
                 if isinstance(step, Send):
-                    outcome = self._try(transport, call, step)
+                    try:
+                        with call.trying():
+                            outcome = transport.handle_request(call.begin(step, call.trace))
+                    except httpx.TransportError as failed:
+                        outcome = failed
                 else:
                     if step.dropped is not None:
                         _drop(step.dropped, call, step.drop_s)
@@ -192,20 +206,6 @@ class PooledTransport(httpx.BaseTransport):
         assert isinstance(response.stream, httpx.SyncByteStream)
         response.stream = _Body(response.stream, call)
         return response
-
-    @staticmethod
-    def _try(transport: httpx.HTTPTransport, call: _Call, step: Send) -> httpx.Response | httpx.TransportError:
-        error: BaseException | None = None
-        try:
-            return transport.handle_request(call.begin(step, call.trace))
-        except httpx.TransportError as failed:
-            error = failed
-            return failed
-        except BaseException as failed:
-            error = failed
-            raise
-        finally:
-            call.sent(error)
 
     def close(self) -> None:
         """Close the connections of this process."""
@@ -253,7 +253,11 @@ class AsyncPooledTransport(httpx.AsyncBaseTransport):
             while True:
                 step = steps.send(outcome)
                 if isinstance(step, Send):
-                    outcome = await self._try(transport, call, step)
+                    try:
+                        with call.trying():
+                            outcome = await transport.handle_async_request(call.begin(step, call.atrace))
+                    except httpx.TransportError as failed:
+                        outcome = failed
                 else:
                     if step.dropped is not None:
                         await _adrop(step.dropped, call, step.drop_s)
@@ -267,22 +271,6 @@ class AsyncPooledTransport(httpx.AsyncBaseTransport):
         assert isinstance(response.stream, httpx.AsyncByteStream)
         response.stream = _AsyncBody(response.stream, call)
         return response
-
-    @staticmethod
-    async def _try(
-        transport: httpx.AsyncHTTPTransport, call: _Call, step: Send
-    ) -> httpx.Response | httpx.TransportError:
-        error: BaseException | None = None
-        try:
-            return await transport.handle_async_request(call.begin(step, call.atrace))
-        except httpx.TransportError as failed:
-            error = failed
-            return failed
-        except BaseException as failed:
-            error = failed
-            raise
-        finally:
-            call.sent(error)
 
     async def aclose(self) -> None:
         """Close the connections of this event loop."""
